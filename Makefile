@@ -1,0 +1,39 @@
+# Two commands do all: `make demo` and `make test`. Everything else is for developers.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check venv bench lock clean
+
+demo: $(STAMP)  ## A recorded (synthetic) day, every stage in its own process
+	$(BIN)/outcry run
+
+test: $(STAMP)  ## The whole suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(STAMP)  ## Style, strict types, the import table, the bans
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --level error
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_wall_clock.py
+
+bench: $(STAMP)  ## Each figure beside its floor, from the same run
+	$(BIN)/outcry bench bus
+	$(BIN)/outcry bench replay
+
+venv: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Open Outcry needs Python 3.11 or newer; none was found. Install it, or say: make PYTHON=/path/to/python3"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+lock:  ## Pin everything again, with hashes and without addresses
+	uvx uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --all-extras --build-constraint /dev/null --quiet --output-file requirements.lock pyproject.toml scripts/build.in
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis
