@@ -17,7 +17,6 @@ check: $(STAMP)  ## Style, strict types, the import table, the bans
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --level error
 	$(BIN)/lint-imports
-	$(BIN)/python scripts/check_wall_clock.py
 
 bench: $(STAMP)  ## Each figure beside its floor, from the same run
 	$(BIN)/outcry bench bus

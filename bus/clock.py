@@ -1,7 +1,7 @@
 """The only place that reads the wall clock or waits.
 
-Everything else is handed a time: simulated on a recorded day, real on a live one. A lint rule bans ``time.time`` and its
-kin elsewhere. Not the simulated clock: that one belongs to the feed.
+Everything else is handed a time: simulated on a recorded day, real on a live one. A lint rule bans ``time.time`` and
+its kin elsewhere. Not the simulated clock: that one belongs to the feed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The one vocabulary: every message that crosses a process, frozen and tagged.
 
 Not a model of any vendor's or broker's fields: those are translated at the edge. Names ending in ``_ns`` are UTC
-nanoseconds, in ``_nano`` billionths (see ``bus.fixed``), in ``_s`` seconds. Encoded as array-like msgpack, so fields are
-only ever added at the end and ``SCHEMA_VERSION`` rises when an old reader could misread.
+nanoseconds, in ``_nano`` billionths (see ``bus.fixed``), in ``_s`` seconds. Encoded as array-like msgpack, so fields
+are only ever added at the end and ``SCHEMA_VERSION`` rises when an old reader could misread.
 """
 
 from __future__ import annotations

@@ -1,0 +1,122 @@
+"""What people and machines get wrong: each ends in one clear message, the right exit code and nothing left running."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.agents.fake_openai import FakeOpenAI
+from tests.e2e.desk import Done, outcry
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("days") / "sample"
+    done = outcry("days", "sample", "--out", folder, "--json")
+    assert done.code == 0, done.err
+    return Path(done.json["path"])
+
+
+def told(done: Done) -> str:
+    assert "Traceback" not in done.err
+    return done.out + done.err
+
+
+@pytest.mark.requirement("run:bad-day")
+def test_a_day_with_a_broken_seal_is_refused(sample: Path, tmp_path: Path) -> None:
+    import shutil
+
+    broken = tmp_path / "day"
+    shutil.copytree(sample, broken)
+    file = broken / "bars_1m.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    done = outcry("run", "--json", "--day", broken, "--run-dir", tmp_path / "run")
+    assert done.code == 2
+    assert "bars_1m.parquet" in told(done)
+
+
+@pytest.mark.requirement("run:bad-day")
+def test_a_day_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    done = outcry("run", "--json", "--day", tmp_path / "nowhere", "--run-dir", tmp_path / "run")
+    assert done.code == 2
+    assert "nowhere" in told(done)
+
+
+@pytest.mark.requirement("run:bad-config")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[desk]\nsymbols = ["NOPE"]\n', "NOPE"),
+        ('[desk]\ncycle_every_s = "often"\n', "cycle_every_s"),
+        ("[desk]\ncycle_evry_s = 60\n", "cycle_every_s"),
+        ("[limits]\nmax_order_notional = 100000000000\n", "max_order_notional"),
+        ("[desk\n", "outcry.toml"),
+    ],
+)
+def test_a_configuration_that_cannot_be_followed_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    config = tmp_path / "outcry.toml"
+    config.write_text(text, encoding="utf-8")
+    done = outcry("run", "--json", "--config", config, "--run-dir", tmp_path / "run")
+    assert done.code == 2, done.err
+    assert says in told(done)
+
+
+@pytest.mark.requirement("run:port")
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config = tmp_path / "outcry.toml"
+        config.write_text(f'[bus]\ntransport = "tcp"\nbase_port = {port}\n', encoding="utf-8")
+        done = outcry("run", "--json", "--config", config, "--run-dir", tmp_path / "run")
+    assert done.code == 2, done.err
+    assert str(port) in told(done)
+
+
+@pytest.mark.requirement("run:model")
+@pytest.mark.parametrize("mode", ["down", "nonsense", "slow", "error"])
+def test_a_model_server_that_fails_holds_the_cycle(mode: str, tmp_path: Path) -> None:
+    config = tmp_path / "outcry.toml"
+    config.write_text("[desk]\ncycle_every_s = 7200\n[model]\ntimeout_s = 0.3\n", encoding="utf-8")
+    with FakeOpenAI(mode="ok" if mode == "down" else mode) as server:
+        url = "http://127.0.0.1:9/v1" if mode == "down" else server.base_url
+        done = outcry(
+            "run", "--json", "--model", "openai:test", "--config", config, "--run-dir", tmp_path / "run",
+            env={"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "not-a-key"},
+        )  # fmt: skip
+    assert done.code == 0, done.err
+    summary = done.json
+    assert summary["fills"] == 0
+    assert summary["degraded"], summary
+    assert sum(summary["degraded"].values()) >= summary["cycles"] > 0
+    assert "not-a-key" not in told(done)
+    leaks = [path for path in (tmp_path / "run").rglob("*") if path.is_file() and b"not-a-key" in path.read_bytes()]
+    assert not leaks
+
+
+@pytest.mark.requirement("run:model")
+def test_a_real_protocol_model_server_is_asked_and_followed(tmp_path: Path) -> None:
+    with FakeOpenAI(mode="ok") as server:
+        done = outcry(
+            "run", "--json", "--model", "openai:test", "--run-dir", tmp_path / "run",
+            env={"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "not-a-key"},
+        )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.json["model_calls"] > 0
+    assert not done.json["degraded"]
+
+
+@pytest.mark.requirement("run:bad-config")
+@pytest.mark.parametrize(
+    "wrong", [["run", "--speed", "fast"], ["run", "--model", "abacus"], ["walk"], ["run", "--broker", "moon"], []]
+)
+def test_a_wrong_argument_is_a_usage_error(wrong: list[str], tmp_path: Path) -> None:
+    where = ["--run-dir", str(tmp_path / "run")] if wrong[:1] == ["run"] else []
+    done = outcry(*wrong, *where)
+    assert done.code == 2
+    assert "Traceback" not in done.err
