@@ -11,7 +11,7 @@ import hashlib
 import os
 import random
 
-__all__ = ["client_order_id", "derived_id", "digest", "seeded", "token_bytes", "token_hex"]
+__all__ = ["Generator", "client_order_id", "derived_id", "digest", "seeded", "token_bytes", "token_hex"]
 
 
 def digest(*parts: str | bytes | int, size: int = 16) -> str:
@@ -37,6 +37,10 @@ def derived_id(prefix: str, *parts: str | bytes | int) -> str:
     return f"{prefix}-{digest(*parts, size=6)}"
 
 
+Generator = random.Random
+"""A generator that ``seeded`` gives."""
+
+
 def client_order_id(client: str, run_id: str, cycle: int, index: int) -> str:
     """Return the client order id of an intent: a function of what was meant, never of when it was sent.
 
@@ -52,7 +56,7 @@ def client_order_id(client: str, run_id: str, cycle: int, index: int) -> str:
     return f"oo-{digest(client, run_id, cycle, index, size=10)}"
 
 
-def seeded(*parts: str | int) -> random.Random:
+def seeded(*parts: str | int) -> Generator:
     """Return a random generator that depends on nothing but the parts."""
     return random.Random(int(digest(*parts), 16))  # noqa: S311 - simulation, not secrets
 

@@ -114,8 +114,7 @@ def seal_folder(folder: Path, manifest: Manifest, instruments: Sequence[Instrume
         fields = {name: getattr(instrument, name) for name in instrument.__struct_fields__}
         lines.extend(f"{name} = {_toml(value)}" for name, value in fields.items())
     lines.append("\n[files]")
-    for path in sorted(folder.glob("*.parquet")):
-        lines.append(f"{_toml(path.name)} = {_toml(_sha256(path))}")
+    lines.extend(f"{_toml(path.name)} = {_toml(_sha256(path))}" for path in sorted(folder.glob("*.parquet")))
     body = "\n".join(lines) + "\n"
     seal = hashlib.sha256(body.encode()).hexdigest()
     (folder / "day.toml").write_text(f'seal = "{seal}"\n{body}', encoding="utf-8")

@@ -1,7 +1,7 @@
 """Folders of recorded Parquet files → one sealed day per session date. Prices are never altered, minutes never filled.
 
-Read: bars and bid/ask bars of any length, trades (made into minutes), daily bars, posts and headlines. The session date is
-the one in a file's name where it has one, else the UTC date on which the interval began. Not a downloader.
+Read: bars and bid/ask bars of any length, trades (made into minutes), daily bars, posts and headlines. The session date
+is the one in a file's name where it has one, else the UTC date on which the interval began. Not a downloader.
 """
 
 from __future__ import annotations

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from bus.clock import NS
 from bus.fixed import to_nano
-from bus.ids import seeded
+from bus.ids import Generator, seeded
 from bus.messages import Instrument
 from feed.format import DAY_VERSION, Manifest, write_day
 
@@ -94,7 +93,7 @@ def write_sample(out: Path, seed: int = 7) -> Path:
     return write_day(out, manifest, instruments, tables)
 
 
-def _news(rng: Random) -> tuple[list[list[Any]], dict[str, dict[int, float]]]:
+def _news(rng: Generator) -> tuple[list[list[Any]], dict[str, dict[int, float]]]:
     rows: list[list[Any]] = []
     pushes: dict[str, dict[int, float]] = {}
     symbols = list(SAMPLE_SYMBOLS)
@@ -121,7 +120,7 @@ def _news(rng: Random) -> tuple[list[list[Any]], dict[str, dict[int, float]]]:
 
 
 def _session(
-    rng: Random, symbol: str, start: float, pushes: dict[int, float], bars: list[list[Any]], quotes: list[list[Any]]
+    rng: Generator, symbol: str, start: float, pushes: dict[int, float], bars: list[list[Any]], quotes: list[list[Any]]
 ) -> None:
     price = start
     trend = 0.0

@@ -95,7 +95,7 @@ class FeedService:
     def _allowed(self, as_of_ns: int) -> int:
         if as_of_ns > self._now_ns:
             raise LookAheadError(
-                f"{iso(max(as_of_ns, 0))} is after the clock, {iso(max(self._now_ns, 0))}; ask as of the clock or before"
+                f"{iso(max(as_of_ns, 0))} is after the clock, {iso(max(self._now_ns, 0))}; ask as of then or before"
             )
         return as_of_ns
 

@@ -1,6 +1,6 @@
 """Point-in-time answers from a verified day: the one place that knows what was available when (law 7).
 
-Not a service and without a clock: it is told ``as_of`` and gives nothing later. Floats become exact billionths here, once.
+Not a service and without a clock: it is told ``as_of`` and gives nothing later. Floats become exact billionths here.
 """
 
 from __future__ import annotations
