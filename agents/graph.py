@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, cast
 
 from bus.codec import decode, encode
 from bus.errors import CallTimeoutError, RemoteError, SchemaError
@@ -52,6 +52,10 @@ _ATTEMPTS = 3
 Call = Callable[[str, Message], Message]
 
 
+class _Node(Protocol):
+    def __call__(self, state: Cycle) -> Cycle: ...
+
+
 class Cycle(TypedDict, total=False):
     """The graph's state: where the cycle stands, and each stage's encoded ``StageResult``."""
 
@@ -70,7 +74,7 @@ class Cycle(TypedDict, total=False):
 
 
 def _answer(state: Cycle, stage: StageName) -> StageAnswer:
-    message = decode(cast("bytes", state[stage]))
+    message = decode(state.get(stage, b""))
     if not isinstance(message, StageResult):
         raise SchemaError(f"{stage} answered a {type(message).__name__}; allowed is StageResult: update that stage")
     return message.answer
@@ -128,7 +132,7 @@ def transcript(state: Cycle) -> list[tuple[Literal["ask", "answer"], StageName, 
     for stage in STAGES:
         if stage in state:
             records.append(("ask", stage, ask_for(state, stage)))
-            records.append(("answer", stage, decode(cast("bytes", state[stage]))))
+            records.append(("answer", stage, decode(state.get(stage, b""))))
     return records
 
 
@@ -178,7 +182,7 @@ class CycleGraph:
 
         return decide
 
-    def _node(self, stage: StageName) -> Callable[[Cycle], Cycle]:
+    def _node(self, stage: StageName) -> _Node:
         def run(state: Cycle) -> Cycle:
             result = self._ask_stage(stage, ask_for(state, stage))
             return cast("Cycle", {stage: encode(result)})
