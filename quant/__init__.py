@@ -1,0 +1,1 @@
+"""Indicators, strategies and sentiment: functions of data. No I/O, no orders, no clock."""
