@@ -18,8 +18,18 @@ _VERSION = bytes([SCHEMA_VERSION])
 
 
 def encode(message: Message) -> bytes:
-    """Return the message's bytes: the schema version, then the body."""
-    return _VERSION + _ENCODER.encode(message)
+    """Return the message's bytes: the schema version, then the body.
+
+    Raises:
+        SchemaError: A field holds what the wire cannot carry.
+    """
+    try:
+        return _VERSION + _ENCODER.encode(message)
+    except (OverflowError, TypeError, UnicodeEncodeError, msgspec.MsgspecError) as error:
+        raise SchemaError(
+            f"{type(message).__name__} cannot be encoded: {error}; allowed are "
+            "valid text and integers of 64 bits: mend it where the message is made"
+        ) from error
 
 
 def canonical(message: msgspec.Struct) -> bytes:
@@ -42,13 +52,12 @@ def decode(data: bytes) -> Message:
         SchemaVersionError: The peer speaks another version.
         SchemaError: The bytes are no message of this version.
     """
-    version = peek_version(data)
-    if version != SCHEMA_VERSION:
+    if not data.startswith(_VERSION):
         raise SchemaVersionError(
-            f"the peer speaks schema version {version}, this process speaks {SCHEMA_VERSION}; "
+            f"the peer speaks schema version {peek_version(data)}, this process speaks {SCHEMA_VERSION}; "
             "run the same release of openoutcry on both sides"
         )
     try:
-        return _DECODER.decode(memoryview(data)[1:])
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        return _DECODER.decode(data[1:])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SchemaError(f"not a message of schema version {SCHEMA_VERSION}: {error}") from error

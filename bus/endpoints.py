@@ -1,54 +1,69 @@
-"""Where each service of a desk is found. Not discovery: a desk's services are known before it starts."""
+"""Where each service lives: directories of endpoints for one machine or one process.
+
+Not a registry that processes ask: the supervisor makes a directory once and hands it to every stage.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from bus.errors import BindError
-from bus.zmq_transport import check_endpoint
 
 __all__ = ["SERVICES", "ipc_directory", "local_directory", "tcp_directory"]
 
-SERVICES = (
-    "supervisor",
+SERVICES: tuple[str, ...] = (
     "feed",
     "feed.pub",
-    "execution",
-    "risk",
     "analyst",
     "strategy",
     "trader",
     "sentiment",
+    "risk",
+    "execution",
+    "supervisor",
 )
-"""Every endpoint of a desk."""
+"""Every name a directory holds."""
 
 
 def ipc_directory(folder: Path) -> dict[str, str]:
-    """Return UNIX socket endpoints in a private folder.
+    """Return endpoints that are socket files in a folder, which the caller makes, private to its user.
+
+    Args:
+        folder: Where the files go; its path is short, because the system limits a socket's path to some 107 bytes.
 
     Raises:
-        BindError: The folder's path is too long for a socket.
+        BindError: The path is too long.
     """
-    directory = {name: f"ipc://{folder / name}" for name in SERVICES}
+    from bus._bind import check_endpoint  # here because it needs pyzmq, which the command line starts without
+
+    directory = {name: f"ipc://{folder.absolute() / name}" for name in SERVICES}
     for endpoint in directory.values():
         check_endpoint(endpoint)
     return directory
 
 
 def tcp_directory(host: str, base_port: int) -> dict[str, str]:
-    """Return one loopback port a service, counted from ``base_port``.
+    """Return endpoints on successive ports of a loopback host.
+
+    Args:
+        host: ``127.0.0.1``, ``localhost`` or ``::1``: without CURVE nothing else is allowed.
+        base_port: The first port.
 
     Raises:
-        BindError: The host is not loopback or a port is out of range.
+        BindError: The host can be reached from elsewhere, or the ports do not fit.
     """
-    if not 1024 <= base_port <= 65535 - len(SERVICES):
-        raise BindError(f"base port {base_port} is out of range; allowed is 1024 to {65535 - len(SERVICES)}")
-    directory = {name: f"tcp://{host}:{base_port + offset}" for offset, name in enumerate(SERVICES)}
+    from bus._bind import check_endpoint  # as above
+
+    name_of_host = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host.strip("[]") else host
+    name_of_host = name_of_host.replace("[[", "[").replace("]]", "]")
+    if not 0 < base_port <= 65536 - len(SERVICES):
+        raise BindError(f"base port {base_port} leaves no room; allowed are 1 to {65536 - len(SERVICES)}")
+    directory = {name: f"tcp://{name_of_host}:{base_port + at}" for at, name in enumerate(SERVICES)}
     for endpoint in directory.values():
         check_endpoint(endpoint)
     return directory
 
 
 def local_directory() -> dict[str, str]:
-    """Return names for a desk in one process."""
+    """Return the names under which ``LocalTransport`` keeps the services of one process."""
     return {name: f"local://{name}" for name in SERVICES}

@@ -1,168 +1,219 @@
-"""Who is alive, and for how long its present request has taken.
+"""How the supervisor hears that stages live, how far the run is and that it is done.
 
-A thread of its own sends the heartbeat, so a model that thinks for twenty seconds is busy, not dead; a process that was
-stopped or is gone is silent. Not a health check of what a stage answers.
+Not a way to ask: one direction, PUSH to PULL, and losing a beat is no loss. A stage that is busy still beats, from its
+own thread, and says for how long it has been busy.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import threading
+import weakref
+from threading import Event, Lock, Thread
 from typing import Literal, TypeAlias
 
 import zmq
 
+from bus._bind import bind
 from bus.clock import NS, monotonic_ns
 from bus.codec import decode, encode
-from bus.errors import BindError, SchemaError
+from bus.errors import SchemaError
 from bus.messages import Heartbeat, Message
 from bus.transport import Server
-from bus.zmq_transport import check_endpoint
 
 __all__ = ["HeartbeatSender", "Liveness", "Reporter", "Sink", "StageState"]
 
 StageState: TypeAlias = Literal["starting", "ready", "stopping", "failed"]
+"""What a stage says of itself."""
+
+_LOG = logging.getLogger("bus")
+_HIGH_WATER = 1000
+_SEND_MS = 1000
+_LINGER_MS = 500
 
 
 class Reporter:
-    """Sends messages to the supervisor; never blocks longer than a moment, never for ever."""
+    """Sends to the supervisor and never blocks for ever. Not for several threads at once."""
 
     def __init__(self, endpoint: str) -> None:
-        """Connect.
-
-        Args:
-            endpoint: The supervisor's.
-        """
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.PUSH)
-        self._socket.setsockopt(zmq.LINGER, 500)
-        self._socket.setsockopt(zmq.SNDHWM, 1000)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        """Connect; the supervisor need not be up yet."""
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = context.socket(zmq.PUSH)
+        self._socket.setsockopt(zmq.SNDHWM, _HIGH_WATER)
+        self._socket.setsockopt(zmq.SNDTIMEO, _SEND_MS)
+        # The one place that lingers: the last word (RunDone, "stopping") is sent just before a process ends.
+        self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
         self._socket.connect(endpoint)
+        self._finish = weakref.finalize(self, _finish, self._socket, context)
 
     def send(self, message: Message) -> bool:
-        """Send; return whether there was room."""
+        """Send, and return whether it was taken within a second; false when the supervisor has long been gone."""
         try:
-            self._socket.send(encode(message), zmq.NOBLOCK)
+            self._socket.send(encode(message))
         except zmq.Again:
             return False
         return True
 
     def close(self) -> None:
-        """Send what is queued (half a second at most) and close."""
-        self._socket.close()
-        self._context.term()
+        """Send what is left, for half a second at most; also done when the interpreter ends."""
+        self._finish()
+
+
+def _finish(sock: zmq.Socket[bytes], context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    sock.close()
+    context.term()
+
+
+class HeartbeatSender:
+    """Beats from a daemon thread with a socket of its own, so that a busy or hung handler does not silence it."""
+
+    def __init__(self, endpoint: str, stage: str, server: Server | None, interval_s: float = 0.5) -> None:
+        """Prepare; nothing is sent before ``start``.
+
+        Args:
+            endpoint: The supervisor's.
+            stage: The stage's name.
+            server: Whose ``busy_ns`` is told; None for a stage that serves nothing.
+            interval_s: Seconds between beats.
+        """
+        self._endpoint = endpoint
+        self._stage = stage
+        self._server = server
+        self._interval_s = interval_s
+        self._said: tuple[StageState, str] = ("starting", "")
+        self._wake = Event()
+        self._stopping = Event()
+        self._lock = Lock()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Start beating; after a fork, never before it."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = Thread(target=self._beat, name=f"heartbeat-{self._stage}", daemon=True)
+                self._thread.start()
+
+    def state(self, state: StageState, detail: str = "") -> None:
+        """Say this from now on, beginning at once."""
+        self._said = (state, detail)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Say ``stopping``, unless the stage said ``failed``, and end the thread."""
+        if self._said[0] != "failed":
+            self._said = ("stopping", "")
+        self._stopping.set()
+        self._wake.set()
+        with self._lock:
+            if self._thread is not None:
+                self._thread.join()
+                self._thread = None
+
+    def _beat(self) -> None:
+        reporter = Reporter(self._endpoint)
+        seq = 0
+        last = False
+        try:
+            while not last:
+                last = self._stopping.is_set()
+                self._wake.clear()
+                seq += 1
+                state, detail = self._said
+                busy_ns = self._server.busy_ns if self._server is not None else 0
+                reporter.send(Heartbeat(self._stage, os.getpid(), seq, state, busy_ns, detail))
+                if not last:
+                    self._wake.wait(self._interval_s)
+        finally:
+            reporter.close()
 
 
 class Sink:
-    """What the supervisor listens on: heartbeats, progress and the end of a run."""
+    """Where the supervisor listens."""
 
     def __init__(self, endpoint: str) -> None:
         """Bind.
 
         Raises:
-            BindError: The endpoint is taken.
+            BindError: The endpoint is taken or not allowed.
         """
-        check_endpoint(endpoint)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.PULL)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, _HIGH_WATER)
         try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError as error:
-            self._socket.close(0)
-            self._context.term()
-            raise BindError(f"{endpoint} cannot be bound: {error}; choose a free port or folder") from error
+            self.endpoint = bind(self._socket, endpoint)
+        except BaseException:
+            self.close()
+            raise
 
     def receive(self, timeout_s: float) -> Message | None:
-        """Return the next message, None when nothing came in time or what came was no message."""
-        if not self._socket.poll(int(timeout_s * 1000)):
-            return None
-        try:
-            return decode(self._socket.recv())
-        except SchemaError:
-            return None
+        """Return the next message, or None when none came in time; what is no message is logged and left out."""
+        deadline_ns = monotonic_ns() + int(timeout_s * NS)
+        while True:
+            left_ns = max(0, deadline_ns - monotonic_ns())
+            if not self._socket.poll(-(-left_ns // 1_000_000), zmq.POLLIN):
+                return None
+            try:
+                return decode(self._socket.recv(zmq.NOBLOCK))
+            except SchemaError as error:
+                _LOG.warning("the supervisor was sent what it cannot read: %s", error)
 
     def close(self) -> None:
-        """Unbind."""
-        self._socket.close(0)
+        """Unbind; may be called twice."""
+        self._socket.close()
         self._context.term()
 
 
-class HeartbeatSender:
-    """Tells the supervisor that a stage is alive, from a thread with a socket of its own."""
-
-    def __init__(self, endpoint: str, stage: str, server: Server | None, interval_s: float = 0.5) -> None:
-        """Prepare; nothing is sent before ``start``."""
-        self._endpoint = endpoint
-        self._stage = stage
-        self._server = server
-        self._interval_s = interval_s
-        self._wake = threading.Event()
-        self._done = threading.Event()
-        self._state: tuple[StageState, str] = ("starting", "")
-        self._seq = 0
-        self._thread = threading.Thread(target=self._run, name=f"heartbeat-{stage}", daemon=True)
-
-    def start(self) -> None:
-        """Begin to send."""
-        self._thread.start()
-
-    def state(self, state: StageState, detail: str = "") -> None:
-        """Change what is said, and say it at once."""
-        self._state = (state, detail)
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Send a last heartbeat and end the thread."""
-        self._done.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
-
-    def _run(self) -> None:
-        reporter = Reporter(self._endpoint)
-        try:
-            while not self._done.is_set():
-                reporter.send(self._beat())
-                self._wake.wait(self._interval_s)
-                self._wake.clear()
-            reporter.send(self._beat())
-        finally:
-            reporter.close()
-
-    def _beat(self) -> Heartbeat:
-        state, detail = self._state
-        self._seq += 1
-        busy_ns = self._server.busy_ns if self._server is not None else 0
-        return Heartbeat(self._stage, os.getpid(), self._seq, state, busy_ns, detail)
-
-
 class Liveness:
-    """Judges from heartbeats which stages are lost: silent for too long, or busy with one request for too long."""
+    """Which stages were heard of lately. Told the time, so that a test or a simulation can tell it another."""
 
     def __init__(self, limit_s: float, busy_limit_s: float) -> None:
-        """Set the limits in seconds."""
+        """Start with no stage known.
+
+        Args:
+            limit_s: Seconds of silence after which a stage is lost.
+            busy_limit_s: Seconds on one request after which a stage is lost although it beats.
+        """
         self._limit_ns = int(limit_s * NS)
         self._busy_limit_ns = int(busy_limit_s * NS)
-        self._last: dict[str, tuple[int, int]] = {}
+        self._beats: dict[str, tuple[Heartbeat | None, int]] = {}
+        self._pids: dict[str, int] = {}
+        self._gone: dict[str, set[int]] = {}
 
-    def expect(self, stage: str, now_ns: int | None = None) -> None:
-        """Start counting for a stage that has just been started."""
-        self._last[stage] = (monotonic_ns() if now_ns is None else now_ns, 0)
+    def expect(self, stage: str, now_ns: int) -> None:
+        """Count from now: a stage was started (again) and has the limit's time to be heard of."""
+        self._beats[stage] = (None, now_ns)
 
     def forget(self, stage: str) -> None:
-        """Stop counting for a stage."""
-        self._last.pop(stage, None)
+        """Stop counting for a stage that was ended on purpose."""
+        self._beats.pop(stage, None)
+        self._pids.pop(stage, None)
+        self._gone.pop(stage, None)
 
-    def beat(self, heartbeat: Heartbeat, now_ns: int) -> None:
-        """Take a heartbeat."""
-        self._last[heartbeat.stage] = (now_ns, heartbeat.busy_ns)
+    def beat(self, hb: Heartbeat, now_ns: int) -> None:
+        """Take a beat in; one of a process that was replaced is left out.
+
+        Args:
+            hb: The beat.
+            now_ns: A monotonic clock, the same for every call.
+        """
+        gone = self._gone.setdefault(hb.stage, set())
+        if hb.pid in gone:
+            return
+        former = self._pids.get(hb.stage, hb.pid)
+        if former != hb.pid:
+            gone.add(former)
+        self._pids[hb.stage] = hb.pid
+        self._beats[hb.stage] = (hb, now_ns)
 
     def lost(self, now_ns: int) -> list[str]:
-        """Return the stages that are silent or busy beyond the limits, sorted."""
-        return sorted(
-            stage
-            for stage, (seen_ns, busy_ns) in self._last.items()
-            if now_ns - seen_ns > self._limit_ns or busy_ns > self._busy_limit_ns
-        )
+        """Return the stages that are silent, stuck or failed, sorted; one that said ``stopping`` may be silent."""
+        return sorted(stage for stage, (beat, at_ns) in self._beats.items() if self._is_lost(beat, now_ns - at_ns))
+
+    def _is_lost(self, beat: Heartbeat | None, silent_ns: int) -> bool:
+        if beat is None:
+            return silent_ns > self._limit_ns
+        if beat.state in {"stopping", "failed"}:
+            return beat.state == "failed"
+        stuck = beat.busy_ns > 0 and beat.busy_ns + silent_ns > self._busy_limit_ns
+        return stuck or silent_ns > self._limit_ns
