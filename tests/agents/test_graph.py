@@ -46,7 +46,7 @@ START = Cycle(
 class Desk:
     """Six stages that answer at once and remember what they were asked."""
 
-    def __init__(self, fail: Callable[[str], Exception | None] = lambda stage: None) -> None:
+    def __init__(self, fail: Callable[[str], Exception | None] = lambda _: None) -> None:
         self.asked: list[str] = []
         self.fail = fail
 

@@ -85,7 +85,9 @@ def test_an_instant_that_cannot_be_written_whole_is_not_written(tmp_path: Path) 
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("INSERT INTO records VALUES (2, 0, 'clock', 'x', x'00', '')")
     with pytest.raises(JournalError, match="cannot be written"):
-        trace.commit(1, [("clock", "feed", ClockTick(1, 0, 1, True)), ("settled", "execution", Settled(1, (), ACCOUNT))])
+        trace.commit(
+            1, [("clock", "feed", ClockTick(1, 0, 1, True)), ("settled", "execution", Settled(1, (), ACCOUNT))]
+        )
     assert blocker.execute("SELECT count(*) FROM records").fetchone() == (1,)
     assert trace.last_ns == -1
     blocker.close()

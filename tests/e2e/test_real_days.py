@@ -1,4 +1,4 @@
-"""Recorded days of real markets: imported, checked and run to the end; and no record after T changes the trace up to T."""
+"""Recorded days of real markets: imported, checked, run to the end; no record after T changes the trace up to T."""
 
 from __future__ import annotations
 
