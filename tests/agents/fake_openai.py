@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:
-        return
+        del format, args  # a quiet server
 
     def do_POST(self) -> None:
         server = cast("_Server", self.server)

@@ -27,6 +27,7 @@ from bus.messages import (
     OrderIntent,
     SentimentAsk,
     SentimentScores,
+    Side,
     Signal,
     Signals,
     StageResult,
@@ -178,9 +179,11 @@ def test_no_figure_of_the_future_reaches_a_prompt(desk: FeedDesk) -> None:
 
 @pytest.mark.requirement("stage:veto")
 def test_the_sentiment_stage_only_takes_away(desk: FeedDesk) -> None:
+    sides: tuple[Side, Side] = ("buy", "sell")
     intents = tuple(
-        OrderIntent(f"oo-{n}", "c", "run", 1, n, symbol, side, "market", "day", 10**9, 0, desk.now_ns, "s")
-        for n, (symbol, side) in enumerate((symbol, side) for symbol in SYMBOLS for side in ("buy", "sell"))
+        OrderIntent(f"oo-{symbol}-{side}", "c", "run", 1, 0, symbol, side, "market", "day", 10**9, 0, desk.now_ns, "s")
+        for symbol in SYMBOLS
+        for side in sides
     )
     stage = build_sentiment(SentimentSpec(veto_pct=1), desk.transport, DIRECTORY)
     told = result(stage.handle(desk.request(SentimentAsk(intents))))

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ def outcry(*words: str | Path, env: Mapping[str, str] | None = None, cwd: Path |
 
 
 @contextmanager
-def started(*words: str | Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+def started(*words: str | Path, env: Mapping[str, str] | None = None) -> Generator[subprocess.Popen[str]]:
     """Start ``outcry`` and end it whatever happens."""
     with subprocess.Popen(
         [sys.executable, "-m", "outcry", *map(str, words)],
