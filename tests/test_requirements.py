@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def test_every_carried_requirement_is_declared() -> None:
     known = declared()
     unknown = sorted(f"{where} {key}" for key, where in carried() if key not in known)
     assert not unknown, f"not declared: {unknown}"
+
+
+def test_the_readmes_laws_name_requirements_that_exist() -> None:
+    text = (TESTS.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+)\. .*\| (.*) \|$", text, flags=re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 14))
+    named = {key for _, cell in rows for key in re.findall(r"`([a-z:-]+)`", cell)}
+    assert len(named) > 20
+    assert named <= set(declared())
 
 
 def test_every_requirement_is_a_sentence() -> None:

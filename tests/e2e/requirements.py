@@ -18,5 +18,4 @@ REQUIREMENTS: dict[str, str] = {
     "run:interrupt": "Ctrl-C stops a run cleanly with exit code 130.",
     "run:orphans": "A supervisor killed with kill -9 leaves no process and no socket.",
     "run:kill-switch": "The kill switch refuses every later order, and the run says so with exit code 3.",
-    "house:install": "The core install is at most 60 packages.",
 }

@@ -5,5 +5,6 @@ REQUIREMENTS: dict[str, str] = {
     "house:randomness": "A module other than bus/ids.py that makes randomness or identifiers fails the check.",
     "house:imports": "Imports point only upwards in the design's table.",
     "house:lock": "The lock pins every package with a hash and names no address.",
+    "house:install": "The core install is at most 60 packages.",
     "house:no-machine": "No tracked file names a path of a developer's machine or a package registry's host.",
 }
