@@ -31,8 +31,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-lock:  ## Pin everything again, with hashes and without addresses
-	uvx uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --all-extras --build-constraint /dev/null --quiet --output-file requirements.lock pyproject.toml scripts/build.in
+lock:  ## Pin everything again, with hashes and without addresses (needs uv on the PATH)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--all-extras --quiet --output-file requirements.lock pyproject.toml scripts/build.in
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis
