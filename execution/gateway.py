@@ -1,0 +1,188 @@
+"""The gateway process: the only way to a client's broker, for orders with the gate's ticket and for nobody else.
+
+Not a judge and not a strategy. It believes the feed about time and prices, the gate's signature about orders, and its
+journal about the past. Conventions:
+
+- A request for a later instant than the clock settles up to it first; the feed refuses one that is after its own clock.
+- An order whose ticket does not verify leaves no trace in the journal: it is answered with a ``rejected`` event of
+  sequence number 0, which is not part of the client's sequence, and does not hinder the orders beside it.
+- The same order again (same id, same bytes) is answered with the events of the first time and not sent again.
+- A cancel-all does not wait for the feed. The same one again cancels nothing that was sent after it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bus.codec import canonical
+from bus.errors import BusError, ConfigError, TicketError
+from bus.messages import (
+    CancelAll,
+    EventsSince,
+    Executed,
+    ExecutionAsk,
+    GetAccount,
+    Message,
+    Ok,
+    OrderEvent,
+    OrderEvents,
+    Ping,
+    SettleOrders,
+    StageRequest,
+    StageResult,
+    TicketedOrder,
+)
+from bus.transport import Client, Directory, Transport
+from execution.admission import Admission
+from execution.engine import BrokerFactory, Engine
+from execution.journal import Journal
+from execution.paper import PaperBroker
+from execution.spec import GatewaySpec
+
+__all__ = ["Gateway", "build_gateway"]
+
+
+class Gateway:
+    """Answers for one client's orders."""
+
+    def __init__(self, spec: GatewaySpec, feed: Client, journal: Journal, make_broker: BrokerFactory) -> None:
+        """Read the journal back.
+
+        Args:
+            spec: The client and its conventions.
+            feed: The clock and the prices.
+            journal: Where everything is written first.
+            make_broker: Makes the broker.
+        """
+        self._journal = journal
+        self.engine = Engine(spec, feed, journal, make_broker)
+        self._admission = Admission(spec.client, spec.run_id, Path(spec.public_key_file))
+
+    def handle(self, request: Message) -> Message:
+        """Answer one request.
+
+        Raises:
+            TicketError: A cancel-all whose ticket does not verify.
+            JournalError: The journal cannot be written: nothing was sent.
+            BusError: A request that is not for execution, or the feed did not answer.
+        """
+        match request:
+            case SettleOrders(now_ns=now_ns):
+                self._admission.read_key()
+                return self.engine.settled(now_ns)
+            case StageRequest(ask=ExecutionAsk(orders=orders)):
+                self.engine.catch_up(request.now_ns)
+                return StageResult("execution", request.cycle, request.now_ns, self._execute(orders))
+            case EventsSince(seq=seq):
+                events = self.engine.book.events
+                return OrderEvents(tuple(events[max(seq, 0) :]), len(events))
+            case GetAccount(now_ns=now_ns):
+                return self.engine.account(now_ns)
+            case CancelAll():
+                return self._cancel_all(request)
+            case Ping():
+                return Ok("execution")
+            case _:
+                raise BusError(
+                    f"execution does not answer {type(request).__name__}; it answers StageRequest with ExecutionAsk, "
+                    "SettleOrders, EventsSince, GetAccount, CancelAll and Ping"
+                )
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._journal.close()
+
+    def _execute(self, orders: tuple[TicketedOrder, ...]) -> Executed:
+        """Send what is new and ticketed, and answer with what sending caused, in sequence; refusals come first."""
+        refused: list[OrderEvent] = []
+        new: dict[str, TicketedOrder] = {}
+        answered: dict[str, None] = {}
+        for order in orders:
+            try:
+                if self._admit(order, new):
+                    new[order.intent.client_order_id] = order
+                answered[order.intent.client_order_id] = None
+            except TicketError as error:
+                refused.append(self._refusal(order, error))
+        if new:
+            self.engine.send(list(new.values()))
+        book = self.engine.book
+        events = [event for client_order_id in answered for event in book.orders[client_order_id].sending]
+        return Executed((*refused, *sorted(events, key=lambda event: event.seq)))
+
+    def _admit(self, order: TicketedOrder, new: dict[str, TicketedOrder]) -> bool:
+        """Return whether an order is to be sent, False when it was already.
+
+        Raises:
+            TicketError: It must not be.
+        """
+        client_order_id = order.intent.client_order_id
+        known = self.engine.book.orders.get(client_order_id)
+        first = known.raw if known else canonical(new[client_order_id].intent) if client_order_id in new else None
+        if first is not None:
+            if first == canonical(order.intent):
+                return False
+            raise TicketError(
+                f"order {client_order_id} was sent with other contents; an order never changes: "
+                "give a new intent an id of its own"
+            )
+        self._admission.check_order(order, self.engine.now_ns)
+        ticket_id = order.ticket.ticket_id
+        if ticket_id in self.engine.tickets or any(other.ticket.ticket_id == ticket_id for other in new.values()):
+            raise TicketError(f"ticket {ticket_id} was used; a ticket is for one order, once: ask the gate again")
+        return True
+
+    def _refusal(self, order: TicketedOrder, error: TicketError) -> OrderEvent:
+        intent = order.intent
+        return OrderEvent(
+            seq=0,
+            client_order_id=intent.client_order_id,
+            symbol=intent.symbol,
+            side=intent.side,
+            kind="rejected",
+            status="rejected",
+            time_ns=self.engine.now_ns,
+            qty_nano=intent.qty_nano,
+            filled_nano=0,
+            reason=f"ticket: {error}",
+        )
+
+    def _cancel_all(self, request: CancelAll) -> OrderEvents:
+        """Cancel everything that works and answer with the events that this caused."""
+        ticket = request.ticket
+        if self.engine.book.working:
+            self.engine.broker()
+        book = self.engine.book
+        # The gate's time is as good as the feed's, and the clock here may be older just after a restart.
+        now_ns = max(self.engine.now_ns, ticket.issued_ns)
+        used = self.engine.tickets.get(ticket.ticket_id)
+        if used is None:
+            self._admission.check_cancel(request, now_ns)
+            used = ("cancel_all", len(book.events) + 1)
+            with self._journal.batch():
+                self._journal.use_ticket(ticket, used[0], now_ns, used[1])
+            self.engine.tickets[ticket.ticket_id] = used
+        purpose, first_seq = used
+        if purpose != "cancel_all":
+            raise TicketError(f"ticket {ticket.ticket_id} was used for an order; ask the gate for one to cancel with")
+        prefix = f"cancel_all {ticket.ticket_id}: "
+        mine = [order for order in book.working.values() if order.events[0].seq < first_seq]
+        if mine:
+            self.engine.cancel(mine, f"{prefix}{request.reason}", now_ns)
+        events = self.engine.book.events
+        caused = tuple(event for event in events[first_seq - 1 :] if event.reason.startswith(prefix))
+        # Not the newest event there is: the answer must be the same one when it is asked for again.
+        return OrderEvents(caused, caused[-1].seq if caused else first_seq - 1)
+
+
+def build_gateway(spec: GatewaySpec, transport: Transport, directory: Directory) -> Gateway:
+    """Return the gateway of a client, with the paper broker.
+
+    Raises:
+        ConfigError: A mode without a broker.
+        JournalError: The journal cannot be opened, or belongs to another run or gateway.
+    """
+    if spec.mode == "live":
+        raise ConfigError("mode 'live' has no broker yet; allowed are 'replay' and 'paper'")
+    identity = {"client": spec.client, "run_id": spec.run_id, "start_cash_nano": str(spec.start_cash_nano)}
+    return Gateway(spec, transport.client(directory["feed"]), Journal(Path(spec.database), identity), PaperBroker)

@@ -1,0 +1,216 @@
+"""Only the gate's tickets open the door, once, and a bad one changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bus.codec import canonical
+from bus.errors import RemoteError
+from bus.fixed import to_nano
+from bus.messages import GetAccount, OrderEvents, OrderIntent, Ticket, TicketedOrder
+from risk.tickets import Signer, publish_public_key
+from tests.execution.desk import MINUTE, Desk, at, bar, cancel_all, day, dump, intent, ticketed
+
+replace = msgspec.structs.replace
+
+
+def altered(order: TicketedOrder, **changes: object) -> TicketedOrder:
+    return TicketedOrder(replace(order.intent, **changes), order.ticket)
+
+
+def reticketed(order: TicketedOrder, **changes: object) -> TicketedOrder:
+    return TicketedOrder(order.intent, replace(order.ticket, **changes))
+
+
+def started(folder: Path) -> Desk:
+    desk = Desk(folder, day([bar(n, "100") for n in range(8)]))
+    for minute in (1, 2, 3):
+        desk.settle(minute)
+    return desk
+
+
+def state(desk: Desk) -> str:
+    """A digest of every row of the journal, and the account."""
+    rows = dump(desk.spec.database)
+    account = desk.client.call(GetAccount(desk.gateway.engine.now_ns))
+    return hashlib.sha256(repr((rows, account)).encode()).hexdigest()
+
+
+BAD: dict[str, Callable[[Desk, TicketedOrder], TicketedOrder]] = {
+    "another key": lambda _, good: ticketed(Signer(), good.intent),
+    "another key under the gate's name": lambda desk, good: reticketed(
+        ticketed(Signer(), good.intent), key_id=desk.signer.key_id
+    ),
+    "no signature": lambda _, good: reticketed(good, signature=b""),
+    "short signature": lambda _, good: reticketed(good, signature=good.ticket.signature[:-1]),
+    "flipped bit": lambda _, good: reticketed(
+        good, signature=bytes([good.ticket.signature[0] ^ 1]) + good.ticket.signature[1:]
+    ),
+    "more quantity": lambda _, good: altered(good, qty_nano=good.intent.qty_nano * 2),
+    "other side": lambda _, good: altered(good, side="sell"),
+    "other symbol": lambda _, good: altered(good, symbol="SPY"),
+    "other limit": lambda _, good: altered(good, order_type="limit", limit_price_nano=to_nano(1)),
+    "other reason": lambda _, good: altered(good, reason="because"),
+    "other id": lambda _, good: altered(good, client_order_id="oo-00000000000000000000"),
+    "later expiry": lambda _, good: reticketed(good, expires_ns=good.ticket.expires_ns + 1),
+    "other limits": lambda _, good: reticketed(good, limits_version="v2"),
+    "other ticket id": lambda _, good: reticketed(good, ticket_id="tk-000000000000"),
+    "another client's order": lambda desk, _: ticketed(desk.signer, intent(0, 3, client="mallory")),
+    "another run's order": lambda desk, _: ticketed(desk.signer, intent(0, 3, run_id="run-2")),
+    "expired": lambda desk, good: ticketed(desk.signer, good.intent, MINUTE - 1, issued_ns=at(2)),
+    "not yet good": lambda desk, good: ticketed(desk.signer, good.intent, issued_ns=at(3) + 1),
+}
+
+
+@pytest.mark.requirement("execution:tickets:refused")
+@pytest.mark.parametrize("name", list(BAD))
+def test_a_bad_ticket_is_refused_with_zero_effect(tmp_path: Path, name: str) -> None:
+    desk = started(tmp_path)
+    good = ticketed(desk.signer, intent(0, 3))
+    before = state(desk)
+    (event,) = desk.send(3, BAD[name](desk, good))
+    assert (event.seq, event.kind, event.status) == (0, "rejected", "rejected")
+    assert event.reason.startswith("ticket: ")
+    assert state(desk) == before
+    assert desk.settle(5).events == ()
+    desk.close()
+
+
+@pytest.mark.requirement("execution:tickets:refused")
+def test_a_ticket_is_not_good_for_a_second_order(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    good = ticketed(desk.signer, intent(0, 3))
+    assert len(desk.send(3, good)) == 2
+    before = state(desk)
+    second = altered(good, client_order_id="oo-11111111111111111111")
+    assert [event.seq for event in desk.send(3, second)] == [0]
+    changed = ticketed(desk.signer, replace(good.intent, qty_nano=to_nano(7)))
+    (event,) = desk.send(3, changed)
+    assert "an order never changes" in event.reason
+    assert state(desk) == before
+    desk.close()
+
+
+@pytest.mark.requirement("execution:tickets:refused")
+def test_a_used_ticket_id_is_refused_even_when_it_is_signed_again(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    first, second = intent(0, 3), intent(1, 3)
+    one = ticketed(desk.signer, first)
+    desk.send(3, one)
+    from_gate = ticketed(desk.signer, second)
+    again = TicketedOrder(second, resigned(desk.signer, from_gate, one.ticket.ticket_id))
+    before = state(desk)
+    (event,) = desk.send(3, again)
+    assert "was used" in event.reason
+    assert state(desk) == before
+    desk.close()
+
+
+def resigned(signer: Signer, order: TicketedOrder, ticket_id: str) -> Ticket:
+    unsigned = replace(order.ticket, ticket_id=ticket_id, signature=b"")
+    return replace(unsigned, signature=signer.sign_bytes(canonical(unsigned)))
+
+
+@pytest.mark.requirement("execution:tickets:good-beside-bad")
+def test_a_bad_order_does_not_hinder_the_good_ones(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    orders: list[OrderIntent] = [intent(n, 3, qty=10) for n in range(3)]
+    bad = altered(ticketed(desk.signer, orders[1]), qty_nano=to_nano(10_000))
+    events = desk.send(3, orders[0], bad, orders[2])
+    assert [(e.seq, e.kind, e.client_order_id) for e in events] == [
+        (0, "rejected", orders[1].client_order_id),
+        (1, "sent", orders[0].client_order_id),
+        (2, "sent", orders[2].client_order_id),
+        (3, "accepted", orders[0].client_order_id),
+        (4, "accepted", orders[2].client_order_id),
+    ]
+    assert len(desk.settle(5).events) == 2
+    desk.close()
+
+
+@pytest.mark.requirement("execution:tickets:key")
+def test_a_restarted_gates_key_is_read_and_its_earlier_tickets_stay_good(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    early = ticketed(desk.signer, intent(0, 3))
+    desk.send(3, intent(1, 3))
+    later = Signer()
+    publish_public_key(Path(desk.spec.public_key_file), later)
+    assert [e.kind for e in desk.send(3, ticketed(later, intent(2, 3)), early)] == [
+        "sent",
+        "sent",
+        "accepted",
+        "accepted",
+    ]
+    assert [e.seq for e in desk.send(3, ticketed(Signer(), intent(3, 3)))] == [0]
+    desk.close()
+
+
+@pytest.mark.requirement("execution:tickets:key")
+@pytest.mark.parametrize("content", [None, "", "{}", '{"key_id": "x", "public_key": "zz"}'])
+def test_without_a_readable_key_nothing_gets_in(tmp_path: Path, content: str | None) -> None:
+    desk = Desk(tmp_path, day([bar(n, "100") for n in range(4)]))
+    key = Path(desk.spec.public_key_file)
+    key.unlink()
+    if content is not None:
+        key.write_text(content, encoding="utf-8")
+    desk.settle(1)
+    (event,) = desk.send(1, intent(0, 1))
+    assert (event.seq, event.kind) == (0, "rejected")
+    assert "start the gate" in event.reason
+    publish_public_key(key, desk.signer)
+    assert len(desk.send(1, intent(0, 1))) == 2
+    desk.close()
+
+
+@pytest.mark.requirement("execution:once:cancel-all")
+def test_a_cancel_all_cancels_what_works_once(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    orders = [intent(n, 3, limit="90") for n in range(2)]
+    desk.send(3, *orders)
+    request = cancel_all(desk.signer, at(3))
+    answer = desk.call(request, OrderEvents)
+    assert [(e.kind, e.status, e.client_order_id) for e in answer.events] == [
+        ("canceled", "canceled", order.client_order_id) for order in orders
+    ]
+    assert desk.settle(4).events == ()
+    desk.send(4, intent(0, 4, limit="90"))
+    assert desk.call(request, OrderEvents).events == answer.events, "the same answer"
+    assert len(desk.gateway.engine.book.working) == 1, "and what was sent after it works on"
+    desk.close()
+
+
+@pytest.mark.requirement("execution:once:cancel-all")
+def test_a_cancel_all_without_the_gates_ticket_is_refused(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    order = ticketed(desk.signer, intent(0, 3, limit="90"))
+    desk.send(3, order)
+    good = cancel_all(desk.signer, at(3))
+    before = state(desk)
+    for bad in (
+        cancel_all(Signer(), at(3)),
+        replace(good, reason="another"),
+        replace(good, now_ns=at(2)),
+        replace(good, ticket=order.ticket),
+        cancel_all(desk.signer, at(3), client="mallory"),
+        cancel_all(desk.signer, at(1)),
+    ):
+        with pytest.raises(RemoteError):
+            desk.client.call(bad)
+    assert state(desk) == before
+    desk.close()
+
+
+@pytest.mark.requirement("execution:once:cancel-all")
+def test_a_cancel_all_does_not_wait_for_the_feed(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    desk.send(3, intent(0, 3, limit="90"))
+    desk.close()
+    again = Desk(tmp_path, [], signer=desk.signer)
+    assert len(again.call(cancel_all(again.signer, at(4)), OrderEvents).events) == 1
+    assert again.feed.questions == []
+    again.close()
