@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+HOT := langgraph langgraph_sdk langsmith langchain_core pydantic httpx httpcore requests duckdb numpy zmq msgspec nacl openai talib
 
 .PHONY: demo test check venv bench lock clean
 
@@ -29,6 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
+	-$(BIN)/python -m compileall -q -j 2 $(addprefix $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/,$(HOT))
 	@touch $(STAMP)
 
 lock:  ## Pin everything again, with hashes and without addresses (needs uv on the PATH)

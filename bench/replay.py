@@ -220,10 +220,11 @@ def run(quick: bool = False) -> list[Result]:
     rounds = 2 if quick else 7
     with tempfile.TemporaryDirectory(prefix="oo-replay-") as name:
         folder = Path(name)
-        long_day = _long_day(folder / "long", 200 if quick else 2_500)
+        minutes = 200 if quick else 2_500
+        long_day = _long_day(folder / "long", minutes)
         sample = write_sample(folder / "sample")
         return [
-            *_replays("8 symbols, 2,500 minutes", long_day, folder, rounds),
+            *_replays(f"8 symbols, {minutes:,} minutes", long_day, folder, rounds),
             *_replays("the sample day", sample, folder, rounds)[-1:],
             _more(_GRAPH, "cycles/s", *graph_day(sample, folder, 1 if quick else 3)),
         ]
@@ -256,4 +257,4 @@ def _checked(tally: Tally, bars: int) -> None:
 def _more(name: str, unit: str, floor: Sequence[float], ours: Sequence[float]) -> Result:
     """Return a record in which more is better: the 99th percentile is the slow end."""
     low, mid, slow = percentile(floor, 0.5), percentile(ours, 0.5), percentile(ours, 0.01)
-    return Result(name, unit, round(low, 1), round(mid, 1), round(mid / low, 3), round(slow, 1))
+    return Result(name, unit, round(low, 1), round(mid, 1), round(mid / low, 4), round(slow, 1))

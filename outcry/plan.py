@@ -1,0 +1,143 @@
+"""From a configuration and a day to the specs that the stages are given: the whole desk, decided before it starts.
+
+Not a place of defaults: those belong to who owns the value (``risk.limits``, ``execution.spec``, ``agents.spec``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bus.errors import ConfigError
+from bus.fixed import to_nano
+from bus.ids import derived_id, digest
+from bus.messages import DayInfo
+from execution.spec import FeeSchedule, FillModelSpec, GatewaySpec
+from feed.spec import FeedSpec
+from outcry.config import Config, nearest
+from outcry.rundir import write_atomically
+from outcry.sections import with_table
+from outcry.stages import ORCHESTRATOR, spec_path
+from risk.limits import Limits, check_against_ceilings, default_limits
+from risk.spec import GateSpec
+
+__all__ = ["MODE", "Terms", "config_digest", "make_specs", "make_terms", "run_id_of", "write_specs"]
+
+MODE = "replay"
+"""The mode of a run on a recorded day."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the configuration's tables come to.
+
+    Attributes:
+        start_cash_nano: The cash at the start, billionths.
+        limits: The gate's limits, inside its ceilings.
+        fills: How the paper broker fills.
+        fees: What it charges.
+    """
+
+    start_cash_nano: int
+    limits: Limits
+    fills: FillModelSpec
+    fees: FeeSchedule
+
+
+def make_terms(config: Config) -> Terms:
+    """Return the terms of a configuration.
+
+    Raises:
+        ConfigError: A key is unknown, of the wrong type, or looser than its ceiling.
+    """
+    cash = to_nano(config.desk.start_cash)
+    limits = with_table("limits", default_limits(cash), config.limits)
+    check_against_ceilings(limits)
+    return Terms(
+        cash, limits, with_table("fills", FillModelSpec(), config.fills), with_table("fees", FeeSchedule(), config.fees)
+    )
+
+
+def config_digest(config: Config, terms: Terms) -> str:
+    """Return the digest of what decides the trading: not how processes talk, nor when they are started again."""
+    chosen = config.model_dump(mode="json", include={"desk", "model"}, exclude={"desk": {"start_cash"}})
+    parts = (chosen, terms.start_cash_nano, terms.limits, terms.fills, terms.fees)
+    return digest(msgspec.json.encode(parts, order="deterministic"))
+
+
+def run_id_of(config: Config, terms: Terms, day_id: str) -> str:
+    """Return the run's id: a function of the day, the seed, the model and the configuration, never of the time."""
+    return derived_id("run", day_id, config.desk.seed, config.model.name, config_digest(config, terms))
+
+
+def make_specs(
+    config: Config, terms: Terms, info: DayInfo, day: Path, run_dir: Path, run_id: str, speed: float
+) -> dict[str, msgspec.Struct]:
+    """Return the spec of each stage.
+
+    Args:
+        config: The configuration.
+        terms: What its tables come to.
+        info: The day.
+        day: The day's folder.
+        run_dir: The run's folder.
+        run_id: The run's id.
+        speed: Simulated seconds a real second; 0 is as fast as it goes.
+
+    Raises:
+        ConfigError: A value does not fit the day.
+    """
+    from agents.orchestrator import OrchestratorSpec
+    from agents.spec import AnalystSpec, ModelSpec, SentimentSpec, StrategySpec, TraderSpec
+
+    desk = config.desk
+    if not info.traded:
+        raise ConfigError(f"day {info.day_id} has no symbol that this desk can trade; name some in desk.symbols")
+    known = [instrument.symbol for instrument in info.instruments]
+    for symbol in terms.limits.symbols:
+        if symbol not in known:
+            raise ConfigError(f"limits.symbols has {symbol!r}, which {info.day_id} has not{nearest(symbol, known)}")
+    public_key = str(run_dir / "gate.pub")
+    model = ModelSpec(name=config.model.name, seed=desk.seed, timeout_s=config.model.timeout_s)
+    return {
+        "feed": FeedSpec(day=str(day), symbols=desk.symbols, clock_file=str(run_dir / "feed.clock")),
+        "execution": GatewaySpec(
+            client=desk.client,
+            run_id=run_id,
+            mode=MODE,
+            database=str(run_dir / "journal.sqlite"),
+            public_key_file=public_key,
+            start_cash_nano=terms.start_cash_nano,
+            fees=terms.fees,
+            fill_model=terms.fills,
+        ),
+        "risk": GateSpec(
+            client=desk.client,
+            run_id=run_id,
+            mode=MODE,
+            limits=terms.limits,
+            database=str(run_dir / "gate.sqlite"),
+            public_key_file=public_key,
+            start_cash_nano=terms.start_cash_nano,
+        ),
+        "analyst": AnalystSpec(model=model),
+        "strategy": StrategySpec(strategies=desk.strategies),
+        "trader": TraderSpec(model=model),
+        "sentiment": SentimentSpec(),
+        ORCHESTRATOR: OrchestratorSpec(
+            run_id=run_id,
+            client=desk.client,
+            cycle_every_s=desk.cycle_every_s,
+            speed=speed,
+            run_dir=str(run_dir),
+            model_timeout_s=config.model.timeout_s + 10.0,
+        ),
+    }
+
+
+def write_specs(run_dir: Path, specs: dict[str, msgspec.Struct]) -> None:
+    """Write each stage's spec where its process reads it."""
+    for stage, spec in specs.items():
+        write_atomically(spec_path(run_dir, stage), msgspec.json.format(msgspec.json.encode(spec), indent=2) + b"\n")
