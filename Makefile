@@ -30,7 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
-	-$(BIN)/python -m compileall -q -j 2 $(addprefix $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/,$(HOT))
+	cd $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && $(CURDIR)/$(BIN)/python -m compileall -q -j 2 $(HOT)
 	@touch $(STAMP)
 
 lock:  ## Pin everything again, with hashes and without addresses (needs uv on the PATH)

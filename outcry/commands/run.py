@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from outcry.config import Config
+    from outcry.plan import Terms
     from outcry.supervisor import Outcome
 
 __all__ = ["add", "run"]
@@ -57,7 +58,7 @@ class _Desk:
     day: Path
     run_dir: Path
     run_id: str
-    start_cash_nano: int
+    terms: Terms
     specs: dict[str, msgspec.Struct]
 
 
@@ -109,7 +110,7 @@ def _prepare(given: argparse.Namespace, folder: RunDir) -> _Desk:
     specs = make_specs(config, terms, info, day, run_dir, run_id, speed)
     write_specs(run_dir, specs)
     write_atomically(run_dir / "config.json", config.model_dump_json(indent=2).encode() + b"\n")
-    return _Desk(config, info, day, run_dir, run_id, terms.start_cash_nano, specs)
+    return _Desk(config, info, day, run_dir, run_id, terms, specs)
 
 
 def _content(desk: _Desk, endpoints: dict[str, str]) -> RunFile:
@@ -208,7 +209,7 @@ def run(given: argparse.Namespace) -> int:
 def _close(given: argparse.Namespace, desk: _Desk, outcome: Outcome) -> int:
     wall_ns_taken = monotonic_ns() - given.started_ns
     from outcry.report import write_report
-    from outcry.summary import RunMeta, build_summary, closing_table, export_events, write_summary
+    from outcry.summary import RunMeta, build_summary, closing_table, conventions, export_events, write_summary
 
     if not (desk.run_dir / "trace.sqlite").is_file():
         raise KeyboardInterrupt  # before the day began: there is nothing to sum up
@@ -218,7 +219,7 @@ def _close(given: argparse.Namespace, desk: _Desk, outcome: Outcome) -> int:
         kind=desk.info.kind,
         mode="replay",
         model=desk.config.model.name,
-        start_equity_nano=desk.start_cash_nano,
+        start_equity_nano=desk.terms.start_cash_nano,
         bars=desk.info.bars,
         wall_seconds=wall_ns_taken / NS,
         first_decision_seconds=(
@@ -228,6 +229,7 @@ def _close(given: argparse.Namespace, desk: _Desk, outcome: Outcome) -> int:
         run_dir=desk.run_dir,
         restarts=outcome.restarts,
         day_path=desk.day,
+        conventions=conventions(desk.terms.fills, desk.terms.fees),
         outcome={130: "interrupted", 3: "kill_switch"}.get(outcome.exit_code, ""),
     )
     summary = build_summary(desk.run_dir, meta)
