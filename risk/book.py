@@ -14,6 +14,7 @@ from bus.messages import Instrument, OrderEvent, OrderIntent, Quote, Side, Snaps
 __all__ = ["Book", "Price", "Reservation"]
 
 _DONE = frozenset({"filled", "canceled", "expired", "rejected"})
+_NEVER_NS = 2**63 - 1
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -36,32 +37,45 @@ class Reservation(msgspec.Struct):
 
 
 class Book:
-    """Positions, cash, prices and reservations of one client."""
+    """Positions, cash, prices and reservations of one client.
+
+    Attributes:
+        cash_nano: Cash after fills and fees.
+        day_start_nano: The equity that the day's loss is counted from.
+        halted: Whether the day's loss has reached its limit at any instant of the day.
+        positions: Signed quantity by symbol.
+        prices: The newest price by symbol.
+        reserved: What may still fill, by client order id.
+        equity_nano: Cash and positions at their marks; None when a held symbol has no price.
+    """
 
     def __init__(self, instruments: dict[str, Instrument], start_cash_nano: int) -> None:
         """Start flat.
 
         Args:
-            instruments: By symbol.
+            instruments: By symbol; the caller may add to it.
             start_cash_nano: Cash before the first fill.
         """
         self._instruments = instruments
-        self.start_nano = start_cash_nano
         self.cash_nano = start_cash_nano
+        self.day_start_nano = start_cash_nano
+        self.halted = False
         self.positions: dict[str, int] = {}
         self.prices: dict[str, Price] = {}
         self.reserved: dict[str, Reservation] = {}
+        self.equity_nano: int | None = start_cash_nano
         self._open: dict[tuple[str, Side], int] = {}
+        self._gross: dict[str, int] = {}
+        self._gross_nano = 0
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def reserve(self, intent: OrderIntent, price_nano: int, expires_ns: int) -> None:
         """Reserve an approved order on its side, whole."""
-        self.reserved[intent.client_order_id] = Reservation(
-            intent.symbol, intent.side, intent.qty_nano, price_nano, expires_ns
+        self._hold(
+            intent.client_order_id,
+            Reservation(intent.symbol, intent.side, intent.qty_nano, price_nano, expires_ns),
         )
-        key = (intent.symbol, intent.side)
-        self._open[key] = self._open.get(key, 0) + intent.qty_nano
 
     def release(self, client_order_id: str, qty_nano: int | None = None) -> None:
         """Release all or part of a reservation, after a definite answer."""
@@ -73,17 +87,20 @@ class Book:
         self._open[held.symbol, held.side] -= amount
         if held.remaining_nano == 0:
             del self.reserved[client_order_id]
+        self._revalue(held.symbol)
 
-    def release_unsent(self, now_ns: int) -> None:
-        """Release what was approved and never sent: its ticket has expired, so it cannot be sent any more."""
-        for order_id in [key for key, held in self.reserved.items() if not held.seen and held.expires_ns < now_ns]:
-            self.release(order_id)
+    def unsent(self, now_ns: int) -> list[str]:
+        """Return the orders whose ticket has expired and of which execution has not told."""
+        return [key for key, held in self.reserved.items() if not held.seen and held.expires_ns < now_ns]
 
     def apply(self, event: OrderEvent) -> None:
-        """Take in one order event of execution's."""
-        held = self.reserved.get(event.client_order_id)
-        if held is not None:
-            held.seen = True
+        """Take in one order event of execution's, in sequence.
+
+        An order that works and is not reserved here (this gate's journal was lost, or it came late) is reserved now.
+
+        Raises:
+            KeyError: A fill of a symbol that the feed does not know.
+        """
         fill = event.fill
         if fill is not None:
             signed = fill.qty_nano if fill.side == "buy" else -fill.qty_nano
@@ -91,17 +108,33 @@ class Book:
             self.positions[fill.symbol] = self.positions.get(fill.symbol, 0) + signed
             self.cash_nano -= notional_nano(fill.price_nano, signed, multiplier) + fill.fee_nano
             self.release(event.client_order_id, fill.qty_nano)
+            self._revalue(fill.symbol)
         if event.status in _DONE:
             self.release(event.client_order_id)
+            return
+        held = self.reserved.get(event.client_order_id)
+        if held is not None:
+            held.seen = True
+        elif event.qty_nano > event.filled_nano:
+            left = Reservation(event.symbol, event.side, event.qty_nano - event.filled_nano, 0, _NEVER_NS, seen=True)
+            self._hold(event.client_order_id, left)
 
     def mark(self, snapshot: Snapshot) -> None:
-        """Take in the newest prices: the later of the last trade bar's close and the last quote's middle."""
+        """Take in the newest prices: the later of the last bar's close and the last quote's middle.
+
+        A quote with one side missing says nothing and is passed over. Values the whole book anew.
+        """
         newest: dict[str, Price] = {bar.symbol: Price(bar.close_nano, bar.event_time_ns) for bar in snapshot.bars}
         for quote in snapshot.quotes:
             known = newest.get(quote.symbol)
-            if known is None or quote.event_time_ns >= known.event_time_ns:
+            if min(quote.bid_nano, quote.ask_nano) > 0 and (
+                known is None or quote.event_time_ns >= known.event_time_ns
+            ):
                 newest[quote.symbol] = _middle(quote)
         self.prices = newest
+        for symbol in {*self.positions, *self._gross, *(held.symbol for held in self.reserved.values())}:
+            self._revalue(symbol)
+        self.equity_nano = self._equity()
 
     # --- what is asked --------------------------------------------------------------------------------------------
 
@@ -116,7 +149,11 @@ class Book:
         position = self.positions.get(symbol, 0)
         buys = self._open.get((symbol, "buy"), 0) + (qty_nano if side == "buy" else 0)
         sells = self._open.get((symbol, "sell"), 0) + (qty_nano if side == "sell" else 0)
-        return max(abs(position), abs(position + buys), abs(position - sells))
+        return max(position + buys, sells - position)
+
+    def working(self, symbol: str, side: Side) -> int:
+        """Return what is reserved on one side of a symbol."""
+        return self._open.get((symbol, side), 0)
 
     def reduces(self, symbol: str, side: Side, qty_nano: int) -> bool:
         """Whether an order, with everything working on its side, only shrinks the position and never flips it."""
@@ -124,23 +161,49 @@ class Book:
         working = self._open.get((symbol, side), 0) + qty_nano
         return 0 < working <= (-position if side == "buy" else position)
 
-    def gross_nano(self, symbol: str = "", side: Side | None = None, qty_nano: int = 0) -> int:
-        """Return the gross worst-case notional over all symbols, with a new order in one of them.
+    def gross_nano(self) -> int:
+        """Return the gross worst-case notional over all symbols, at their marks.
 
         A symbol without a price counts at the price its orders were approved at.
         """
-        symbols = {name for name, qty in self.positions.items() if qty}
-        symbols.update(held.symbol for held in self.reserved.values())
-        if symbol:
-            symbols.add(symbol)
-        total = 0
-        for name in symbols:
-            worst = self.worst_qty(name, side, qty_nano) if name == symbol else self.worst_qty(name)
-            total += abs(notional_nano(self._valuation(name), worst, self._instruments[name].multiplier))
-        return total
+        return self._gross_nano
 
-    def equity_nano(self) -> int | None:
-        """Return cash and positions at their marks; None when a held symbol has no price."""
+    def gross_with(self, symbol: str, side: Side, qty_nano: int, price_nano: int) -> int:
+        """Return the gross worst-case notional with a new order, its symbol valued at ``price_nano``."""
+        multiplier = self._instruments[symbol].multiplier
+        worst = notional_nano(price_nano, self.worst_qty(symbol, side, qty_nano), multiplier)
+        return self._gross_nano - self._gross.get(symbol, 0) + worst
+
+    def reserved_nano(self) -> int:
+        """Return the notional of everything reserved."""
+        return sum(
+            notional_nano(held.price_nano, held.remaining_nano, self._multiplier(held.symbol))
+            for held in self.reserved.values()
+        )
+
+    # --- bookkeeping ------------------------------------------------------------------------------------------------
+
+    def _hold(self, client_order_id: str, held: Reservation) -> None:
+        self.reserved[client_order_id] = held
+        key = (held.symbol, held.side)
+        self._open[key] = self._open.get(key, 0) + held.remaining_nano
+        self._revalue(held.symbol)
+
+    def _multiplier(self, symbol: str) -> int:
+        instrument = self._instruments.get(symbol)
+        return instrument.multiplier if instrument is not None else 1
+
+    def _revalue(self, symbol: str) -> None:
+        price = self.prices.get(symbol)
+        if price is not None:
+            nano = price.nano
+        else:
+            nano = max((held.price_nano for held in self.reserved.values() if held.symbol == symbol), default=0)
+        worth = notional_nano(nano, self.worst_qty(symbol), self._multiplier(symbol))
+        self._gross_nano += worth - self._gross.get(symbol, 0)
+        self._gross[symbol] = worth
+
+    def _equity(self) -> int | None:
         equity = self.cash_nano
         for symbol, qty in self.positions.items():
             if qty:
@@ -149,19 +212,6 @@ class Book:
                     return None
                 equity += notional_nano(price.nano, qty, self._instruments[symbol].multiplier)
         return equity
-
-    def reserved_nano(self) -> int:
-        """Return the notional of everything reserved."""
-        return sum(
-            abs(notional_nano(held.price_nano, held.remaining_nano, self._instruments[held.symbol].multiplier))
-            for held in self.reserved.values()
-        )
-
-    def _valuation(self, symbol: str) -> int:
-        price = self.prices.get(symbol)
-        if price is not None:
-            return price.nano
-        return max((held.price_nano for held in self.reserved.values() if held.symbol == symbol), default=0)
 
 
 def _middle(quote: Quote) -> Price:

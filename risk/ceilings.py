@@ -9,6 +9,7 @@ from bus.clock import NS
 from bus.fixed import SCALE
 
 __all__ = [
+    "CANCEL_LIFETIME_NS",
     "MAX_COLLAR_BPS",
     "MAX_DAILY_LOSS_NANO",
     "MAX_GROSS_NANO",
@@ -50,3 +51,6 @@ MAX_OPEN_ORDERS = 500
 
 MAX_TICKET_LIFETIME_NS = 3600 * NS
 """A verdict is stale after an hour at most."""
+
+CANCEL_LIFETIME_NS = 7 * 86_400 * NS
+"""A ticket to cancel everything outlives any pause between two bars: cancelling late harms nobody, not at all does."""

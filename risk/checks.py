@@ -23,8 +23,12 @@ Denial: TypeAlias = tuple[str, str]
 """Reason code and text: what was wrong, what is allowed, what to do next."""
 
 
-class Case(msgspec.Struct):
-    """Everything one order is judged by. ``price`` and ``instrument`` are None where there is none."""
+class Case(msgspec.Struct, gc=False):
+    """Everything one order is judged by. ``price`` and ``instrument`` are None where there is none.
+
+    ``recent`` counts the approvals of the last minute; ``twin_ns`` is when an order of the same content was last
+    approved, -1 for never.
+    """
 
     intent: OrderIntent
     cycle: int
@@ -41,13 +45,18 @@ class Case(msgspec.Struct):
     recent: int
     twin_ns: int
 
+    _priced_nano: int = -1
+
     @property
     def priced_at_nano(self) -> int:
         """The price the order is valued at: its limit when that is worse, a market order at the collar's far end."""
-        reference = self.price.nano if self.price is not None else 0
-        if self.intent.order_type == "limit":
-            return max(reference, self.intent.limit_price_nano)
-        return reference + reference * self.limits.collar_bps // 10_000
+        if self._priced_nano < 0:
+            reference = self.price.nano if self.price is not None else 0
+            if self.intent.order_type == "limit":
+                self._priced_nano = max(reference, self.intent.limit_price_nano)
+            else:
+                self._priced_nano = reference + reference * self.limits.collar_bps // 10_000
+        return self._priced_nano
 
     @property
     def reduces(self) -> bool:
@@ -73,21 +82,26 @@ def _identity(case: Case) -> Denial | None:
             f"the intent is of client {intent.client!r}; this gate judges {case.client!r} in its own run",
         )
     if intent.decided_ns != case.now_ns or intent.cycle != case.cycle:
-        return "clock_mismatch", f"the intent was decided at another time than {iso(max(case.now_ns, 0))}; decide again"
+        return (
+            "clock_mismatch",
+            f"the intent was not decided at {iso(max(case.now_ns, 0))} in cycle {case.cycle}; decide again",
+        )
     if intent.client_order_id != client_order_id(intent.client, intent.run_id, intent.cycle, intent.index):
-        return "order_id_not_derived", "the client order id must be derived from client, run, cycle and index"
+        return (
+            "order_id_not_derived",
+            "the client order id must be derived from client, run, cycle and index; use bus.ids.client_order_id",
+        )
     return None
 
 
 def _symbol(case: Case) -> Denial | None:
     symbol, instrument = case.intent.symbol, case.instrument
-    choice = ", ".join(sorted(case.allowed))
     if instrument is None:
-        return "unknown_symbol", f"{symbol[:20]!r} is not served; allowed are {choice}"
+        return "unknown_symbol", f"{symbol[:20]!r} is not served; {_choice(case)}"
     if not instrument.tradable:
-        return "not_tradable", f"{symbol} is an {instrument.kind} and cannot be traded; allowed are {choice}"
+        return "not_tradable", f"{symbol} is an {instrument.kind} that cannot be traded; {_choice(case)}"
     if symbol not in case.allowed:
-        return "symbol_not_allowed", f"{symbol} is not on this client's list; allowed are {choice}"
+        return "symbol_not_allowed", f"{symbol} is not on this client's list; {_choice(case)}"
     if instrument.currency != case.currency:
         return (
             "currency",
@@ -96,13 +110,20 @@ def _symbol(case: Case) -> Denial | None:
     return None
 
 
+def _choice(case: Case) -> str:
+    return f"choose one of {', '.join(sorted(case.allowed))}"
+
+
 def _quantity(case: Case) -> Denial | None:
     qty, lot = case.intent.qty_nano, case.instrument.lot_nano if case.instrument else 0
     most = case.limits.max_order_qty_nano
     if lot <= 0 or qty <= 0 or qty % lot:
-        return "quantity", f"quantity {_text(qty)} is not allowed; it must be above 0 in steps of {_text(lot)}"
+        return (
+            "quantity",
+            f"quantity {_text(qty)} is not allowed; it must be above 0 in steps of {_text(lot)}: round it",
+        )
     if qty > most:
-        return "quantity", f"quantity {_text(qty)} is above the limit; at most {_text(most)}"
+        return "quantity", f"quantity {_text(qty)} is above the limit; at most {_text(most)}: ask for less"
     return None
 
 
@@ -113,7 +134,10 @@ def _limit_price(case: Case) -> Denial | None:
             return "limit_price", f"a market order has no limit price, this one has {_text(price)}; leave it out"
         return None
     if tick <= 0 or price <= 0 or price % tick:
-        return "limit_price", f"limit price {_text(price)} is not allowed; it must be above 0 in steps of {_text(tick)}"
+        return (
+            "limit_price",
+            f"limit price {_text(price)} is not allowed; it must be above 0 in steps of {_text(tick)}: round it",
+        )
     return None
 
 
@@ -122,7 +146,9 @@ def _price(case: Case) -> Denial | None:
     if price is None or price.nano <= 0:
         return "no_price", f"{symbol} has no price yet; wait for its first bar or quote"
     age_ns = case.now_ns - price.event_time_ns
-    if not 0 <= age_ns <= case.limits.max_price_age_ns:
+    if age_ns < 0:
+        return "stale_price", f"the last price of {symbol} is from after the gate's clock; settle the gate, then ask"
+    if age_ns > case.limits.max_price_age_ns:
         most = case.limits.max_price_age_ns // NS
         return (
             "stale_price",
@@ -156,14 +182,12 @@ def _notional(case: Case) -> Denial | None:
 
 
 def _position(case: Case) -> Denial | None:
-    if case.reduces:
-        return None
     intent, most = case.intent, case.limits.max_position_notional_nano
     multiplier = case.instrument.multiplier if case.instrument else 1
     worst = notional_nano(
         case.priced_at_nano, case.book.worst_qty(intent.symbol, intent.side, intent.qty_nano), multiplier
     )
-    if worst > most:
+    if worst > most and not case.reduces:
         return "position_limit", (
             f"{intent.symbol} could reach {_text(worst)} USD with all working orders; at most {_text(most)}: "
             "ask for less, or wait for fills"
@@ -172,34 +196,40 @@ def _position(case: Case) -> Denial | None:
 
 
 def _exposure(case: Case) -> Denial | None:
+    intent, book = case.intent, case.book
+    gross, equity = (
+        book.gross_with(intent.symbol, intent.side, intent.qty_nano, case.priced_at_nano),
+        book.equity_nano,
+    )
+    if equity is not None and gross <= equity and gross <= case.limits.max_gross_nano:
+        return None
     if case.reduces:
         return None
-    intent, book = case.intent, case.book
-    gross = book.gross_nano(intent.symbol, intent.side, intent.qty_nano)
     if gross > case.limits.max_gross_nano:
         most = _text(case.limits.max_gross_nano)
         return "gross_limit", f"gross exposure could reach {_text(gross)} USD; at most {most}: reduce something first"
-    equity = book.equity_nano()
     if equity is None:
         return "equity_unknown", "a held symbol has no price, so the equity is not known; wait for its next price"
-    if gross > equity:
-        return (
-            "buying_power",
-            f"gross exposure could reach {_text(gross)} USD; the equity is {_text(equity)}: reduce first",
-        )
-    return None
+    return (
+        "buying_power",
+        f"gross exposure could reach {_text(gross)} USD; the equity is {_text(equity)}: reduce first",
+    )
 
 
 def _daily_loss(case: Case) -> Denial | None:
-    equity = case.book.equity_nano()
+    equity = case.book.equity_nano
     if equity is None:
+        # A price that comes back late must not trap a position: getting out is allowed, getting in is not.
+        if case.reduces:
+            return None
         return "equity_unknown", "a held symbol has no price, so the equity is not known; wait for its next price"
-    loss = case.book.start_nano - equity
-    if loss >= case.limits.max_daily_loss_nano and not case.reduces:
+    loss = case.book.day_start_nano - equity
+    if (case.book.halted or loss >= case.limits.max_daily_loss_nano) and not case.reduces:
         most = _text(case.limits.max_daily_loss_nano)
         return (
             "daily_loss",
-            f"the day's loss is {_text(loss)} USD; from {most} on only orders that reduce a position pass",
+            f"the day's loss is {_text(loss)} USD and has reached {most}; for the rest of the day only orders that "
+            "reduce a position pass",
         )
     return None
 
@@ -224,8 +254,8 @@ def _duplicate(case: Case) -> Denial | None:
 
 
 CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
-    _kill_switch,
     _identity,
+    _kill_switch,
     _symbol,
     _quantity,
     _limit_price,

@@ -9,28 +9,20 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from bus.clock import NS
-from bus.errors import BusError, LookAheadError, OutcryError, RemoteError
+from bus.clock import NS, iso
+from bus.errors import BusError, JournalError
 from bus.messages import (
-    BookSettled,
     CancelAll,
-    DayInfo,
-    DescribeDay,
-    EventsSince,
     GetRiskState,
-    Instrument,
     Kill,
     Message,
     Ok,
-    OrderEvents,
     OrderIntent,
     Ping,
-    QuerySnapshot,
     Resume,
     RiskAsk,
     RiskState,
     SettleBook,
-    Snapshot,
     StageRequest,
     StageResult,
     Ticket,
@@ -39,11 +31,12 @@ from bus.messages import (
     Verdicts,
 )
 from bus.transport import Client, Directory, Transport
-from risk.book import Book
-from risk.checks import Case, judge
+from risk.ceilings import CANCEL_LIFETIME_NS
+from risk.checks import Case, Denial, judge
 from risk.journal import GateJournal, Judged
 from risk.limits import check_against_ceilings, version
 from risk.reasons import APPROVED
+from risk.sight import Sight
 from risk.spec import GateSpec
 from risk.tickets import Signer, cancel_all_digest, order_digest, publish_public_key, sign
 
@@ -51,6 +44,10 @@ __all__ = ["Gate", "build_gate"]
 
 _MINUTE_NS = 60 * NS
 _ASK_S = 5.0
+_PASSING = frozenset({"wrong_client", "clock_mismatch", "order_id_not_derived", "order_id_reused"})
+"""Denials that do not settle a client order id: whoever forges one must not be able to spend another's."""
+
+_Content = tuple[str, str, str, int, int]
 
 
 class Gate:
@@ -65,246 +62,219 @@ class Gate:
             execution: Where fills come from.
 
         Raises:
-            ConfigError: A limit is looser than a ceiling.
+            ConfigError: A limit is looser than a ceiling, or the journal is another run's.
             JournalError: The journal cannot be opened.
         """
         check_against_ceilings(spec.limits)
         self._spec = spec
-        self._feed = feed
         self._execution = execution
         self._version = version(spec.limits)
-        self._journal = GateJournal(Path(spec.database))
-        self._signer = Signer()
-        publish_public_key(Path(spec.public_key_file), self._signer)
-        self._book = Book({}, spec.start_cash_nano)
-        self._instruments: dict[str, Instrument] = {}
-        self._allowed: frozenset[str] = frozenset()
+        identity = {"client": spec.client, "run_id": spec.run_id, "start_cash_nano": str(spec.start_cash_nano)}
+        self._journal = GateJournal(Path(spec.database), identity)
+        self._sight = Sight(feed, execution, self._journal, spec.limits, spec.start_cash_nano)
         self._known: dict[str, Judged] = {}
         self._times: deque[int] = deque()
-        self._twins: dict[tuple[str, str, str, int, int], int] = {}
-        self._seen_seq = 0
-        self._now_ns = -1
-        self._described = False
+        self._twins: dict[_Content, int] = {}
         self._approved = 0
         self._denied = 0
+        for entry in self._journal.read():
+            self._count(entry)
+            self._remember(entry)
         self._killed = self._journal.killed()
+        self._kill_written = bool(self._killed)
         self._cancel_pending = bool(self._killed)
+        self._signer = Signer()
+        publish_public_key(Path(spec.public_key_file), self._signer)
 
     # --- questions --------------------------------------------------------------------------------------------------
 
     def handle(self, request: Message) -> Message:
-        """Answer one question."""
+        """Answer one question.
+
+        Raises:
+            BusError: A question that is not for the gate, or the feed or execution did not answer.
+            JournalError: What must be on disk first is not.
+        """
         match request:
             case StageRequest(ask=RiskAsk(intents=intents)):
-                verdicts = self._judge_all(request, intents)
-                return StageResult("risk", request.cycle, request.now_ns, verdicts)
+                return StageResult("risk", request.cycle, request.now_ns, self._judge_all(request, intents))
             case SettleBook(now_ns=now_ns):
-                self._settle(now_ns)
-                return self._settled(now_ns)
+                settled = self._sight.settle(now_ns, killed=bool(self._killed))
+                self._cancel_all()
+                return settled
             case GetRiskState():
                 return self._state()
             case Kill(reason=reason, by=by):
-                return self._kill(reason, by)
+                return self._kill(reason[:200], by[:80])
             case Resume(by=by):
-                return self._resume(by)
+                return self._resume(by[:80])
             case Ping():
                 return Ok("risk")
             case _:
-                raise BusError(f"the gate does not answer {type(request).__name__}; it judges intents")
-
-    # --- knowing ----------------------------------------------------------------------------------------------------
-
-    def _describe(self) -> None:
-        if self._described:
-            return
-        info = self._feed.call(DescribeDay(), _ASK_S)
-        if not isinstance(info, DayInfo):
-            raise BusError(f"the feed answered {type(info).__name__} to DescribeDay; update both")
-        self._instruments = {instrument.symbol: instrument for instrument in info.instruments}
-        self._allowed = frozenset(self._spec.limits.symbols or info.traded)
-        self._book = Book(self._instruments, self._spec.start_cash_nano)
-        for judged in self._journal.read():
-            self._remember(judged)
-            if judged.ticket is not None:
-                self._book.reserve(judged.intent, judged.price_nano, judged.ticket.expires_ns)
-        self._described = True
-
-    def _settle(self, now_ns: int) -> None:
-        self._describe()
-        if now_ns == self._now_ns:
-            return
-        if now_ns < self._now_ns:
-            raise LookAheadError("the gate's clock does not go back; settle at its time or later")
-        snapshot = self._feed.call(QuerySnapshot((), now_ns), _ASK_S)
-        if not isinstance(snapshot, Snapshot):
-            raise BusError(f"the feed answered {type(snapshot).__name__} to QuerySnapshot; update both")
-        events = self._execution.call(EventsSince(self._seen_seq), _ASK_S)
-        if not isinstance(events, OrderEvents):
-            raise BusError(f"execution answered {type(events).__name__} to EventsSince; update both")
-        for event in events.events:
-            if event.seq != self._seen_seq + 1:
-                raise BusError(f"execution's event {event.seq} follows {self._seen_seq}; a fill may be lost: closed")
-            self._book.apply(event)
-            self._seen_seq = event.seq
-        self._book.mark(snapshot)
-        self._book.release_unsent(now_ns)
-        self._now_ns = now_ns
-        if self._cancel_pending:
-            self._cancel_all()
-
-    def _settled(self, now_ns: int) -> BookSettled:
-        equity = self._book.equity_nano()
-        known = equity if equity is not None else self._book.cash_nano
-        return BookSettled(
-            now_ns=now_ns,
-            equity_nano=known,
-            gross_nano=self._book.gross_nano(),
-            reserved_nano=self._book.reserved_nano(),
-            daily_loss_nano=max(0, self._book.start_nano - known),
-            killed=bool(self._killed),
-        )
+                raise BusError(
+                    f"the gate does not answer {type(request).__name__}; it answers StageRequest with RiskAsk, "
+                    "SettleBook, GetRiskState, Kill, Resume and Ping"
+                )
 
     # --- judging ----------------------------------------------------------------------------------------------------
 
     def _judge_all(self, request: StageRequest, intents: tuple[OrderIntent, ...]) -> Verdicts:
+        """Judge a batch: written as one, then answered; when it cannot be written, none of it happened."""
         trouble = self._trouble(request)
-        judged: list[Judged] = []
         fresh: list[Judged] = []
-        for intent in intents:
-            entry = self._recall(intent, request.cycle) if not trouble else None
-            if entry is None:
-                entry = self._judge(intent, request.cycle, trouble)
-                if not trouble:
-                    fresh.append(entry)
-            judged.append(entry)
-        if fresh:
-            try:
+        try:
+            judged = [self._entry(intent, request.cycle, trouble, fresh) for intent in intents]
+            if fresh:
                 self._journal.write(fresh)
-            except OutcryError as error:
-                return self._unwritten(judged, fresh, str(error))
-        self._approved += sum(1 for entry in fresh if entry.verdict.approved)
-        self._denied += sum(1 for entry in judged if not entry.verdict.approved)
+        except JournalError as error:
+            return self._closed(intents, fresh, "journal_unavailable", str(error))
+        except Exception as error:
+            text = f"the gate failed on this batch ({type(error).__name__}); nothing of it passes, its log says why"
+            return self._closed(intents, fresh, "check_failed", text)
+        for entry in fresh:
+            self._count(entry)
+        approved = {entry.intent.client_order_id: entry for entry in judged if entry.ticket is not None}
         orders = tuple(
-            TicketedOrder(entry.intent, self._sign_again(entry.ticket)) for entry in judged if entry.ticket is not None
+            TicketedOrder(entry.intent, self._signed(entry.ticket))
+            for entry in approved.values()
+            if entry.ticket is not None
         )
         return Verdicts(tuple(entry.verdict for entry in judged), orders)
 
-    def _trouble(self, request: StageRequest) -> tuple[str, str] | None:
-        try:
-            if request.now_ns > self._now_ns:
-                self._settle(request.now_ns)
-        except RemoteError as error:
-            code = "clock_mismatch" if error.code == "look_ahead" else "feed_unavailable"
-            return code, f"the gate cannot settle at the request's time: {error}; ask at the feed's clock"
-        except BusError as error:
-            return "feed_unavailable", f"the gate could not learn prices or fills: {error}; ask again"
+    def _trouble(self, request: StageRequest) -> Denial | None:
+        """Return why nothing of a request can be judged."""
         if request.client != self._spec.client or request.run_id != self._spec.run_id:
             return "wrong_client", f"this gate judges {self._spec.client!r} in its own run; ask that client's gate"
+        try:
+            self._sight.wake()
+        except BusError as error:
+            return "feed_unavailable", f"the gate could not learn prices or fills: {error}; ask again when it can"
+        if request.now_ns != self._sight.now_ns or request.now_ns < 0:
+            at = iso(max(self._sight.now_ns, 0)) if self._sight.now_ns >= 0 else "before its first instant"
+            return "clock_mismatch", f"the request's time is not the gate's, {at}; settle the book there, then ask"
         return None
 
-    def _recall(self, intent: OrderIntent, cycle: int) -> Judged | None:
+    def _entry(self, intent: OrderIntent, cycle: int, trouble: Denial | None, fresh: list[Judged]) -> Judged:
+        """Return the verdict on one intent: the one it had, or a new one, which is also added to ``fresh``."""
+        digest = order_digest(intent)
         known = self._known.get(intent.client_order_id)
-        if known is None:
-            return None
-        if known.order_digest != order_digest(intent):
-            text = f"order id {intent.client_order_id} was used for another order; an intent keeps its content"
-            return self._denied_entry(intent, "order_id_reused", text)
-        if self._killed and known.verdict.approved:
-            text = f"the kill switch is engaged ({self._killed}); a person clears it with `outcry resume`"
-            return self._denied_entry(intent, "kill_switch", text)
-        return known if known.intent.cycle == cycle else self._denied_entry(intent, "clock_mismatch", "another cycle's")
-
-    def _judge(self, intent: OrderIntent, cycle: int, trouble: tuple[str, str] | None) -> Judged:
-        if trouble is not None:
-            return self._denied_entry(intent, *trouble)
-        case = self._case(intent, cycle)
-        denial = judge(case)
-        self._times.append(self._now_ns)
-        if denial is not None:
-            entry = self._denied_entry(intent, *denial, inputs=self._inputs(case))
+        same = known is not None and known.order_digest == digest and intent.cycle == cycle
+        if known is not None and same and not (self._killed and known.verdict.approved):
+            return known
+        entry = None
+        if known is not None and same:
+            entry = self._denial(intent, digest, ("kill_switch", self._kill_text()), {})
+        elif trouble is None:
+            entry = self._fresh(intent, digest, cycle, known)
         else:
-            ticket = Ticket(
-                ticket_id="",
-                client=self._spec.client,
-                order_digest=order_digest(intent),
-                limits_version=self._version,
-                issued_ns=self._now_ns,
-                expires_ns=self._now_ns + self._spec.limits.ticket_lifetime_ns,
-                key_id="",
-                signature=b"",
-            )
-            verdict = self._verdict(intent, approved=True, code=APPROVED, message="approved")
-            price = case.priced_at_nano
-            self._book.reserve(intent, price, ticket.expires_ns)
-            entry = Judged(intent, ticket.order_digest, verdict, ticket, price, self._inputs(case))
+            entry = self._denial(intent, digest, trouble, {})
+        fresh.append(entry)
         self._remember(entry)
         return entry
 
+    def _fresh(self, intent: OrderIntent, digest: str, cycle: int, known: Judged | None) -> Judged:
+        case = self._case(intent, cycle)
+        denial = judge(case)
+        if known is not None and (denial is None or denial[0] not in _PASSING):
+            text = f"order id {intent.client_order_id} was used for another order; give a new intent an id of its own"
+            denial = "order_id_reused", text
+        inputs = self._inputs(case)
+        if denial is not None:
+            return self._denial(intent, digest, denial, inputs, final=denial[0] not in _PASSING)
+        now_ns = self._sight.now_ns
+        ticket = Ticket(
+            ticket_id="",
+            client=self._spec.client,
+            order_digest=digest,
+            limits_version=self._version,
+            issued_ns=now_ns,
+            expires_ns=now_ns + self._spec.limits.ticket_lifetime_ns,
+            key_id="",
+            signature=b"",
+        )
+        verdict = self._verdict(intent, APPROVED, "every check passed; the ticket says until when it can be sent")
+        return Judged(intent, digest, verdict, ticket, case.priced_at_nano, inputs, final=True)
+
     def _case(self, intent: OrderIntent, cycle: int) -> Case:
-        while self._times and self._times[0] <= self._now_ns - _MINUTE_NS:
-            self._times.popleft()
+        sight, times = self._sight, self._times
+        while times and times[0] <= sight.now_ns - _MINUTE_NS:
+            times.popleft()
         return Case(
             intent=intent,
             cycle=cycle,
-            now_ns=self._now_ns,
+            now_ns=sight.now_ns,
             client=self._spec.client,
             run_id=self._spec.run_id,
             currency=self._spec.currency,
             killed=self._killed,
             limits=self._spec.limits,
-            book=self._book,
-            allowed=self._allowed,
-            instrument=self._instruments.get(intent.symbol),
-            price=self._book.prices.get(intent.symbol),
-            recent=len(self._times),
+            book=sight.book,
+            allowed=sight.allowed,
+            instrument=sight.instruments.get(intent.symbol),
+            price=sight.book.prices.get(intent.symbol),
+            recent=len(times),
             twin_ns=self._twins.get(_content(intent), -1),
         )
 
     def _inputs(self, case: Case) -> dict[str, int | str]:
-        price = case.price
-        equity = self._book.equity_nano()
+        """Return what the verdict was computed from, so that it can be computed again."""
+        price, book, symbol = case.price, case.book, case.intent.symbol
         return {
+            "cycle": case.cycle,
             "reference_nano": price.nano if price else 0,
             "reference_event_time_ns": price.event_time_ns if price else 0,
-            "position_nano": self._book.positions.get(case.intent.symbol, 0),
-            "worst_qty_nano": self._book.worst_qty(case.intent.symbol) if case.instrument else 0,
-            "equity_nano": equity if equity is not None else "unknown",
+            "crossed": int(price.crossed) if price else 0,
+            "position_nano": book.positions.get(symbol, 0),
+            "working_buys_nano": book.working(symbol, "buy"),
+            "working_sells_nano": book.working(symbol, "sell"),
+            "gross_nano": book.gross_nano(),
+            "equity_nano": book.equity_nano if book.equity_nano is not None else "unknown",
+            "day_start_nano": book.day_start_nano,
+            "halted": int(book.halted),
+            "killed": case.killed,
             "recent_orders": case.recent,
-            "open_orders": len(self._book.reserved),
-            "last_event_seq": self._seen_seq,
+            "open_orders": len(book.reserved),
+            "twin_ns": case.twin_ns,
+            "last_event_seq": self._sight.last_seq,
         }
 
-    def _verdict(self, intent: OrderIntent, *, approved: bool, code: str, message: str) -> Verdict:
-        return Verdict(intent.client_order_id, intent.symbol, approved, code, message, self._version, self._now_ns)
+    def _verdict(self, intent: OrderIntent, code: str, message: str) -> Verdict:
+        return Verdict(
+            intent.client_order_id, intent.symbol, code == APPROVED, code, message, self._version, self._sight.now_ns
+        )
 
-    def _denied_entry(
-        self, intent: OrderIntent, code: str, text: str, inputs: dict[str, int | str] | None = None
+    def _denial(
+        self, intent: OrderIntent, digest: str, denial: Denial, inputs: dict[str, int | str], *, final: bool = False
     ) -> Judged:
-        verdict = self._verdict(intent, approved=False, code=code, message=text)
-        return Judged(intent, order_digest(intent), verdict, None, 0, inputs or {})
+        return Judged(intent, digest, self._verdict(intent, *denial), None, 0, inputs, final)
 
     def _remember(self, entry: Judged) -> None:
-        self._known.setdefault(entry.intent.client_order_id, entry)
-        when = entry.verdict.now_ns
-        if entry.verdict.approved:
-            self._twins[_content(entry.intent)] = when
-        if not self._described:
-            self._times.append(when)
-            self._approved += int(entry.verdict.approved)
-            self._denied += int(not entry.verdict.approved)
+        """Let a verdict count for the next one: reserved, and known by its id."""
+        if not entry.final:
+            return
+        self._known[entry.intent.client_order_id] = entry
+        if entry.ticket is not None:
+            self._sight.book.reserve(entry.intent, entry.price_nano, entry.ticket.expires_ns)
+            self._times.append(entry.verdict.now_ns)
+            self._twins[_content(entry.intent)] = entry.verdict.now_ns
 
-    def _unwritten(self, judged: list[Judged], fresh: list[Judged], why: str) -> Verdicts:
+    def _count(self, entry: Judged) -> None:
+        self._approved += int(entry.verdict.approved)
+        self._denied += int(not entry.verdict.approved)
+
+    def _closed(self, intents: tuple[OrderIntent, ...], fresh: list[Judged], code: str, why: str) -> Verdicts:
+        """Take back what could not be written, and deny the whole batch."""
         for entry in fresh:
-            self._known.pop(entry.intent.client_order_id, None)
-            if entry.verdict.approved:
-                self._book.release(entry.intent.client_order_id)
+            if entry.final:
+                del self._known[entry.intent.client_order_id]
+            if entry.ticket is not None:
+                self._sight.book.release(entry.intent.client_order_id)
+                self._times.pop()
+                # What else had this content was approved before the window, or this one had been a duplicate.
                 self._twins.pop(_content(entry.intent), None)
-        closed = tuple(
-            self._verdict(entry.intent, approved=False, code="journal_unavailable", message=why) for entry in judged
-        )
-        return Verdicts(closed, ())
+        return Verdicts(tuple(self._verdict(intent, code, why) for intent in intents), ())
 
-    def _sign_again(self, ticket: Ticket) -> Ticket:
+    def _signed(self, ticket: Ticket) -> Ticket:
         return sign(
             self._signer,
             client=ticket.client,
@@ -317,24 +287,32 @@ class Gate:
 
     # --- the kill switch --------------------------------------------------------------------------------------------
 
+    def _kill_text(self) -> str:
+        return f"the kill switch is engaged ({self._killed}); a person clears it with `outcry resume`"
+
     def _kill(self, reason: str, by: str) -> RiskState:
-        first = not self._killed
-        self._killed = f"{reason[:200]}, by {by[:80]}"
+        """Engage in memory, on disk, then at the broker; each is tried whatever became of the one before."""
+        self._killed = self._killed or f"{reason}, by {by}"
         self._cancel_pending = True
-        if first:
-            self._journal.write_kill(engaged=True, reason=reason[:200], by=by[:80], now_ns=self._now_ns)
-        self._cancel_all()
+        try:
+            if not self._kill_written:
+                self._journal.write_kill(engaged=True, reason=reason, by=by, now_ns=self._sight.now_ns)
+                self._kill_written = True
+        finally:
+            self._cancel_all()
         return self._state()
 
     def _resume(self, by: str) -> RiskState:
-        self._journal.write_kill(engaged=False, reason="resumed", by=by[:80], now_ns=self._now_ns)
-        self._killed = ""
+        if self._kill_written:
+            self._journal.write_kill(engaged=False, reason="resumed", by=by, now_ns=self._sight.now_ns)
+        self._killed, self._kill_written = "", False
         self._cancel_pending = False
         return self._state()
 
     def _cancel_all(self) -> None:
-        now_ns = self._now_ns
-        if now_ns < 0:
+        """Have everything that works canceled, where that is still owed; tried again at each instant until answered."""
+        now_ns = self._sight.now_ns
+        if not self._cancel_pending or now_ns < 0:
             return
         reason = "kill_switch"
         ticket = sign(
@@ -344,25 +322,25 @@ class Gate:
             subject=f"cancel_all:{now_ns}",
             limits_version=self._version,
             issued_ns=now_ns,
-            lifetime_ns=self._spec.limits.ticket_lifetime_ns,
+            lifetime_ns=CANCEL_LIFETIME_NS,
         )
         try:
             self._execution.call(CancelAll(now_ns, reason, ticket), _ASK_S)
         except BusError:
-            return  # nothing new passes the gate meanwhile; asked again at the next instant
+            return
         self._cancel_pending = False
 
     def _state(self) -> RiskState:
-        equity = self._book.equity_nano()
+        last = self._sight.last
         return RiskState(
             killed=bool(self._killed),
             kill_reason=self._killed,
-            now_ns=self._now_ns,
+            now_ns=self._sight.now_ns,
             limits_version=self._version,
             approved=self._approved,
             denied=self._denied,
-            equity_nano=equity if equity is not None else self._book.cash_nano,
-            gross_nano=self._book.gross_nano(),
+            equity_nano=last.equity_nano if last is not None else self._spec.start_cash_nano,
+            gross_nano=last.gross_nano if last is not None else 0,
             key_id=self._signer.key_id,
         )
 
@@ -371,7 +349,7 @@ class Gate:
         self._journal.close()
 
 
-def _content(intent: OrderIntent) -> tuple[str, str, str, int, int]:
+def _content(intent: OrderIntent) -> _Content:
     return intent.symbol, intent.side, intent.order_type, intent.qty_nano, intent.limit_price_nano
 
 

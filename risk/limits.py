@@ -28,7 +28,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         collar_bps: How far a limit price may be from the reference, in basis points.
         max_daily_loss_nano: USD lost since the day began; from there only reductions pass.
         max_price_age_ns: How old the last price may be.
-        max_orders_per_minute: Verdicts that approve, in any sixty seconds of the feed's clock.
+        max_orders_per_minute: Verdicts that approve, in any sixty seconds of the feed's clock; a denial does not count.
         max_open_orders: Orders working at once.
         duplicate_window_ns: An order equal in content to one approved within this time is refused.
         ticket_lifetime_ns: How long a ticket is good for.
@@ -97,7 +97,7 @@ def check_against_ceilings(limits: Limits) -> None:
             key = name.removesuffix("_nano").removesuffix("_ns")
             raise ConfigError(
                 f"limits.{key} = {shown:,} is not allowed; it must be above 0 and at most {most:,} "
-                "(risk/ceilings.py): lower it"
+                f"(risk/ceilings.py): {'lower' if value > ceiling else 'raise'} it"
             )
     if limits.duplicate_window_ns < 0:
         raise ConfigError(

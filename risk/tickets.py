@@ -99,7 +99,16 @@ def sign(
     return msgspec.structs.replace(unsigned, signature=signer.sign_bytes(_signed_bytes(unsigned)))
 
 
-def verify(ticket: Ticket, *, over: str, client: str, now_ns: int, key_id: str, public_key: bytes) -> None:
+def verify(
+    ticket: Ticket,
+    *,
+    over: str,
+    client: str,
+    now_ns: int,
+    key_id: str,
+    public_key: bytes,
+    limits_version: str = "",
+) -> None:
     """Check everything about a ticket but single use.
 
     Args:
@@ -109,6 +118,7 @@ def verify(ticket: Ticket, *, over: str, client: str, now_ns: int, key_id: str, 
         now_ns: The gateway's clock.
         key_id: The gate's present key id.
         public_key: The gate's public key.
+        limits_version: The limits that must have been judged by; empty where the caller does not know them.
 
     Raises:
         TicketError: The ticket does not allow this.
@@ -123,6 +133,11 @@ def verify(ticket: Ticket, *, over: str, client: str, now_ns: int, key_id: str, 
         raise TicketError(f"ticket {ticket.ticket_id} is for client {ticket.client!r}; this gateway serves {client!r}")
     if ticket.order_digest != over:
         raise TicketError(f"ticket {ticket.ticket_id} is for another order; an altered order needs its own")
+    if limits_version and ticket.limits_version != limits_version:
+        raise TicketError(
+            f"ticket {ticket.ticket_id} was given under limits {ticket.limits_version}; in force is {limits_version}: "
+            "ask the gate again"
+        )
     if not ticket.issued_ns <= now_ns <= ticket.expires_ns:
         raise TicketError(
             f"ticket {ticket.ticket_id} is good from {iso(ticket.issued_ns)} to {iso(ticket.expires_ns)}, "
