@@ -6,14 +6,15 @@ that their quotes showed that day.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Literal
 
-from bus.fixed import to_nano
+from bus.fixed import SCALE, from_nano, to_nano
 from bus.messages import Instrument
 
-__all__ = ["calendar_of", "instrument_of", "timezone_of"]
+__all__ = ["Kind", "calendar_of", "instrument_of", "kind_of", "timezone_of"]
 
 Kind = Literal["equity", "fx", "crypto", "future", "cfd", "index"]
 
@@ -48,11 +49,14 @@ def kind_of(symbol: str) -> Kind:
 
 
 def _step(prices: Iterable[float]) -> str:
-    decimals = 0
-    for price in prices:
-        text = f"{price:.8f}".rstrip("0")
-        decimals = max(decimals, len(text.partition(".")[2]))
-    return f"{10.0**-decimals:.{decimals}f}" if decimals else "1"
+    """Return the finest step seen: a power of ten, or five of the next finer one when every price is on it."""
+    nanos = {to_nano(price) for price in prices if math.isfinite(price)}
+    step = 10 * SCALE
+    while step > 1 and any(nano % step for nano in nanos):
+        step //= 10
+    if step > 1 and all(nano % (step * 5) == 0 for nano in nanos):
+        step *= 5
+    return format(from_nano(min(step, SCALE)), "f")
 
 
 def instrument_of(symbol: str, prices: Iterable[float], *, has_volume: bool) -> Instrument:

@@ -1,11 +1,13 @@
 """Columns in and out of Parquet, through DuckDB, with times as integers.
 
-Not a query layer: a file is read whole, in its own order, and written in one deterministic way.
+Not a query layer: a file is read whole, in its own order, and written in one deterministic way. A connection costs tens
+of milliseconds, so whoever handles many files makes one and passes it on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,33 +15,30 @@ from bus.errors import DayError
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
 
-__all__ = ["COLUMNS", "connect", "read_columns", "write_rows"]
+__all__ = ["COLUMNS", "Columns", "as_columns", "connect", "literal", "read_columns", "using", "write_columns"]
 
+Columns = dict[str, "np.ndarray[Any, Any]"]
+"""Column name → values, in the order of the rows."""
+
+_INTERVAL = {"symbol": "VARCHAR", "open_time": "BIGINT", "event_time": "BIGINT", "available_time": "BIGINT"}
 COLUMNS: dict[str, dict[str, str]] = {
     "bars": {
-        "symbol": "VARCHAR",
-        "open_time": "BIGINT",
-        "event_time": "BIGINT",
-        "available_time": "BIGINT",
-        "open": "DOUBLE",
-        "high": "DOUBLE",
-        "low": "DOUBLE",
-        "close": "DOUBLE",
-        "volume": "DOUBLE",
+        **_INTERVAL,
+        **dict.fromkeys(("open", "high", "low", "close", "volume"), "DOUBLE"),
         "session": "VARCHAR",
     },
     "quotes": {
+        **_INTERVAL,
+        **dict.fromkeys(("bid_open", "ask_open", "bid", "ask", "bid_size", "ask_size"), "DOUBLE"),
+    },
+    "trades": {
         "symbol": "VARCHAR",
-        "open_time": "BIGINT",
         "event_time": "BIGINT",
         "available_time": "BIGINT",
-        "bid_open": "DOUBLE",
-        "ask_open": "DOUBLE",
-        "bid": "DOUBLE",
-        "ask": "DOUBLE",
-        "bid_size": "DOUBLE",
-        "ask_size": "DOUBLE",
+        "price": "DOUBLE",
+        "size": "DOUBLE",
     },
     "news": {
         "news_id": "VARCHAR",
@@ -71,10 +70,26 @@ def connect() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1})
 
 
-def read_columns(path: Path, table: str) -> dict[str, list[Any]]:
-    """Return a file's columns as lists.
+@contextmanager
+def using(db: duckdb.DuckDBPyConnection | None) -> Generator[duckdb.DuckDBPyConnection]:
+    """Give the connection, or one of its own that is closed afterwards."""
+    if db is not None:
+        yield db
+        return
+    with connect() as own:
+        yield own
+
+
+def literal(path: Path) -> str:
+    """Return a path that ``read_parquet`` takes as it stands, whatever brackets and stars are in it."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+
+
+def read_columns(db: duckdb.DuckDBPyConnection, path: Path, table: str) -> Columns:
+    """Return a file's columns.
 
     Args:
+        db: A connection.
         path: A Parquet file.
         table: A key of ``COLUMNS``.
 
@@ -83,56 +98,63 @@ def read_columns(path: Path, table: str) -> dict[str, list[Any]]:
     """
     import duckdb
 
-    wanted = COLUMNS[table]
-    with connect() as db:
-        try:
-            have = {
-                row[0]: row[1] for row in db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
-            }
-        except duckdb.Error as error:
-            raise DayError(f"{path.name} is not a readable Parquet file: {error}; import the day again") from error
-        for name, kind in wanted.items():
-            if name not in have:
-                raise DayError(
-                    f"{path.name} has no column {name!r}; it needs {', '.join(wanted)}; import the day again"
-                )
-            if have[name] != kind:
-                raise DayError(f"{path.name}: column {name!r} is {have[name]}, allowed is {kind}; import the day again")
-        extra = sorted(set(have) - set(wanted))
-        if extra:
-            raise DayError(f"{path.name} has unknown columns {extra}; allowed are {', '.join(wanted)}")
-        names = ", ".join(wanted)
-        nulls = " OR ".join(f"{name} IS NULL" for name in wanted)
-        empty = db.execute(f"SELECT count(*) FROM read_parquet(?) WHERE {nulls}", [str(path)]).fetchone()  # noqa: S608 - own constants
-        if empty and empty[0]:
-            raise DayError(f"{path.name} has {empty[0]:,} rows with a missing value; every column must be filled")
-        data = db.execute(f"SELECT {names} FROM read_parquet(?)", [str(path)]).fetchnumpy()  # noqa: S608 - own constants
-    return {name: data[name].tolist() for name in wanted}
+    try:
+        return _read(db, path, table)
+    except duckdb.Error as error:
+        first = str(error).partition("\n")[0]
+        raise DayError(f"{path.name} is not a readable Parquet file: {first}; import the day again") from error
 
 
-def write_rows(path: Path, table: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows, in their order, with the table's columns.
+def _read(db: duckdb.DuckDBPyConnection, path: Path, table: str) -> Columns:
+    import numpy as np
+
+    wanted, source = COLUMNS[table], literal(path)
+    have = {row[0]: row[1] for row in db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [source]).fetchall()}
+    allowed = ", ".join(wanted)
+    for name, kind in wanted.items():
+        if name not in have:
+            raise DayError(f"{path.name} has no column {name!r}; it needs {allowed}; import the day again")
+        if have[name] != kind:
+            raise DayError(f"{path.name}: column {name!r} is {have[name]}, allowed is {kind}; import the day again")
+    if extra := sorted(set(have) - set(wanted)):
+        raise DayError(
+            f"{path.name} has unknown columns {', '.join(extra)}; allowed are {allowed}; import the day again"
+        )
+    gaps = " OR ".join(f"{name} IS NULL" for name in wanted)
+    sql = f"SELECT min(file_row_number) FROM read_parquet(?, file_row_number = true) WHERE {gaps}"  # noqa: S608 - own constants
+    found = db.execute(sql, [source]).fetchone()
+    if found and found[0] is not None:
+        raise DayError(
+            f"{path.name}, row {found[0] + 1:,}: missing value; every column is filled: import the day again, then run `outcry days check`"
+        )
+    data = db.execute(f"SELECT {allowed} FROM read_parquet(?)", [source]).fetchnumpy()  # noqa: S608 - own constants
+    return {name: np.asarray(data[name]) for name in wanted}
+
+
+def as_columns(table: str, rows: Sequence[Sequence[Any]]) -> Columns:
+    """Return rows, whose values are in the order of ``COLUMNS``, as columns of the table's types."""
+    import numpy as np
+
+    kinds: dict[str, Any] = {"VARCHAR": object, "BIGINT": np.int64, "DOUBLE": np.float64}
+    turned = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS[table])
+    pairs = zip(COLUMNS[table].items(), turned, strict=True)
+    return {name: np.array(values, dtype=kinds[kind]) for (name, kind), values in pairs}
+
+
+def write_columns(db: duckdb.DuckDBPyConnection, path: Path, table: str, columns: Columns) -> None:
+    """Write columns, in their order. Equal columns give equal bytes with the same release of DuckDB.
 
     Args:
+        db: A connection.
         path: The file to make.
         table: A key of ``COLUMNS``.
-        rows: Values in the order of the table's columns.
+        columns: What ``as_columns`` gave.
     """
-    columns = COLUMNS[table]
-    with connect() as db:
-        db.execute(f"CREATE TABLE t ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
-        if rows:
-            import numpy as np
-
-            kinds = {"VARCHAR": object, "BIGINT": np.int64, "DOUBLE": np.float64}
-            frame = {
-                name: np.array([row[at] for row in rows], dtype=kinds[kind])
-                for at, (name, kind) in enumerate(columns.items())
-            }
-            db.register("frame", frame)
-            db.execute("INSERT INTO t SELECT * FROM frame")
-        db.execute(f"COPY t TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)")
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+    typed = ", ".join(f"{name}::{kind} AS {name}" for name, kind in COLUMNS[table].items())
+    target = str(path).replace("'", "''")
+    db.register("frame", columns)
+    try:
+        sql = f"COPY (SELECT {typed} FROM frame) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - own names, quoted path
+        db.execute(sql)
+    finally:
+        db.unregister("frame")

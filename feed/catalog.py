@@ -52,7 +52,9 @@ def list_days(folder: Path) -> list[DayLine]:
         raise DayError(f"{folder} is no folder; name one that holds recorded days")
     lines: list[DayLine] = []
     for path in sorted(folder.iterdir()):
-        if (path / "day.toml").is_file():
+        if path.name.startswith("."):
+            continue  # a draft that an import left when it was killed
+        if path.suffix == ".zip" or (path / "day.toml").is_file():
             try:
                 manifest, _ = read_manifest(path)
             except DayError as error:

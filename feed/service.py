@@ -1,18 +1,19 @@
 """The feed process: the one clock, and the one place where nothing after the clock is served.
 
 Not a cache of vendors yet: its source is a sealed day. Every question is idempotent; a restarted feed reads its clock
-from a file and goes on.
+from a file and goes on. What it answers holds nothing of the future: not how many instants come, nor when the last is,
+except where a ``ClockTick`` says so to the orchestrator.
 """
 
 from __future__ import annotations
 
-import os
-import struct
 from bisect import bisect_right
 from pathlib import Path
 
+import msgspec
+
 from bus.clock import iso
-from bus.errors import BusError, LookAheadError
+from bus.errors import BusError, DayError, LookAheadError
 from bus.messages import (
     Advance,
     Bars,
@@ -32,13 +33,13 @@ from bus.messages import (
     TickAt,
 )
 from bus.transport import Directory, Publisher, Transport
+from feed._clock_file import ClockFile
 from feed.format import load_day
 from feed.spec import FeedSpec
 from feed.store import DayStore
 
 __all__ = ["FeedService", "build_feed"]
 
-_CLOCK = struct.Struct(">q")
 MAX_LIMIT = 10_000
 """The most records one question may ask for."""
 
@@ -53,16 +54,26 @@ class FeedService:
             store: The day.
             clock_file: Where the clock survives a crash; None for nowhere.
             publisher: Where ticks are published; None for nowhere.
+
+        Raises:
+            DayError: The traded symbols have no data on the day.
+            ConfigError: The clock file is of another day or of other symbols.
         """
         self._store = store
         self._publisher = publisher
         self._info = store.info()
-        self._file = os.open(clock_file, os.O_RDWR | os.O_CREAT, 0o600) if clock_file else -1
-        self._now_ns = self._read_clock()
+        self._described = msgspec.structs.replace(self._info, seal="", first_ns=0, last_ns=0, instants=0, bars=0)
+        if not store.instants:
+            raise DayError(
+                f"{self._info.day_id} has nothing of {', '.join(store.traded)}; choose other symbols of the day"
+            )
+        self._clock = ClockFile(clock_file, self._info, store.traded)
+        self._now_ns = self._clock.read(store.instants)
+        self._published_ns = -1
 
     @property
     def info(self) -> DayInfo:
-        """The day that is served."""
+        """The day that is served, in full: for who starts a run, not for who is asked to decide in it."""
         return self._info
 
     @property
@@ -78,7 +89,7 @@ class FeedService:
             case TickAt(now_ns=now_ns):
                 return self._tick_at(now_ns)
             case DescribeDay():
-                return self._info
+                return self._described
             case QueryBars(symbol=symbol, limit=limit, as_of_ns=as_of_ns):
                 return Bars(symbol, self._store.bars(symbol, _bounded(limit), self._allowed(as_of_ns)))
             case QueryNews(symbols=symbols, since_ns=since_ns, as_of_ns=as_of_ns, limit=limit):
@@ -93,57 +104,56 @@ class FeedService:
                 raise BusError(f"the feed does not answer {type(request).__name__}; it answers market questions only")
 
     def _allowed(self, as_of_ns: int) -> int:
-        if as_of_ns > self._now_ns:
+        """Refuse what is after the clock: the one place where law 7 is kept. It starts at 0."""
+        if as_of_ns > max(self._now_ns, 0):
             raise LookAheadError(
-                f"{iso(max(as_of_ns, 0))} is after the clock, {iso(max(self._now_ns, 0))}; ask as of then or before"
+                f"{_when(as_of_ns)} is after the clock, {_when(self._now_ns)}; ask as of the clock or before"
             )
         return as_of_ns
 
     def _advance(self, after_ns: int) -> Tick:
         instants = self._store.instants
-        if after_ns > self._now_ns:
-            self._allowed(after_ns)
-        index = min(bisect_right(instants, after_ns), len(instants) - 1)
+        index = min(bisect_right(instants, self._allowed(after_ns)), len(instants) - 1)
         tick = self._store.tick(index)
-        if tick.clock.now_ns > self._now_ns:
-            self._now_ns = tick.clock.now_ns
-            self._write_clock()
-            if self._publisher is not None:
-                self._publisher.publish("tick", tick)
+        now_ns = tick.clock.now_ns
+        if now_ns > self._now_ns:
+            self._clock.write(now_ns)
+            self._now_ns = now_ns
+        if self._publisher is not None and self._published_ns < now_ns == self._now_ns:
+            # Also the tick that a feed was killed over, after its clock was written and before it was published.
+            self._publisher.publish("tick", tick)
+            self._published_ns = now_ns
         return tick
 
     def _tick_at(self, now_ns: int) -> Tick:
-        self._allowed(now_ns)
-        index = bisect_right(self._store.instants, now_ns) - 1
-        if index < 0 or self._store.instants[index] != now_ns:
-            raise BusError(f"{iso(max(now_ns, 0))} is no instant of this day; ask for one that Advance gave")
+        instants = self._store.instants
+        index = bisect_right(instants, self._allowed(now_ns)) - 1
+        if index < 0 or instants[index] != now_ns:
+            raise BusError(f"{_when(now_ns)} is no instant of this day; ask for one that Advance gave")
         return self._store.tick(index)
 
     def _snapshot(self, symbols: tuple[str, ...], as_of_ns: int) -> Snapshot:
-        wanted = symbols or self._store.traded
+        wanted = sorted(set(symbols or self._store.traded))
         bars = tuple(bar for symbol in wanted for bar in self._store.bars(symbol, 1, as_of_ns))
         quotes = tuple(quote for symbol in wanted for quote in self._store.quote(symbol, as_of_ns))
         return Snapshot(as_of_ns, bars, quotes)
 
-    def _read_clock(self) -> int:
-        data = os.pread(self._file, _CLOCK.size, 0) if self._file >= 0 else b""
-        return int(_CLOCK.unpack(data)[0]) if len(data) == _CLOCK.size else -1
-
-    def _write_clock(self) -> None:
-        if self._file >= 0:
-            os.pwrite(self._file, _CLOCK.pack(self._now_ns), 0)
-
     def close(self) -> None:
         """Close the clock file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._clock.close()
 
 
 def _bounded(limit: int) -> int:
     if not 0 < limit <= MAX_LIMIT:
         raise BusError(f"a limit of {limit:,} is out of range; allowed is 1 to {MAX_LIMIT:,}")
     return limit
+
+
+def _when(ns: int) -> str:
+    try:
+        return iso(ns) if ns > 0 else "the start"
+    except (OverflowError, ValueError, OSError):
+        return f"{ns} ns"
 
 
 def build_feed(spec: FeedSpec, transport: Transport, directory: Directory) -> FeedService:

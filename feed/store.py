@@ -10,17 +10,26 @@ from collections.abc import Iterable
 from typing import Any
 
 from bus.errors import ConfigError
-from bus.fixed import SCALE
+from bus.fixed import SCALE, to_nano
 from bus.messages import Bar, CalendarEvent, ClockTick, DayInfo, NewsItem, Quote, Tick
 from feed.format import RecordedDay
 
 __all__ = ["DayStore"]
 
 
+_EXACT = 2.0**21
+"""Below this, a double times a billion rounds to the same billionths as its shortest decimal text."""
+
+
 def _nano(values: list[float]) -> list[int]:
+    """Return billionths, as ``bus.fixed.to_nano`` would, a column at a time."""
     import numpy as np
 
-    return np.rint(np.asarray(values, dtype=np.float64) * SCALE).astype(np.int64).tolist()
+    column = np.asarray(values, dtype=np.float64)
+    nanos = np.rint(column * SCALE).astype(np.int64)
+    for row in np.flatnonzero(np.abs(column) >= _EXACT).tolist():
+        nanos[row] = to_nano(values[row])
+    return nanos.tolist()
 
 
 class _Series:
@@ -40,7 +49,11 @@ class _Series:
 
 
 class DayStore:
-    """All records of a day, in memory."""
+    """All records of a day, in memory.
+
+    The instants are the distinct times at which a bar or a quote of a traded symbol became available: a symbol that is
+    not traded adds none, and a day whose quotes go on after its last bar runs to the last quote.
+    """
 
     def __init__(self, day: RecordedDay, symbols: tuple[str, ...] = ()) -> None:
         """Index a day.
@@ -59,12 +72,13 @@ class DayStore:
                 f"desk.symbols: {', '.join(unknown)} is not on {day.manifest.id}; it has {', '.join(known)}: "
                 "choose from these, or leave desk.symbols out"
             )
-        self.traded = tuple(sorted(set(symbols))) or day.manifest.traded
+        self.traded = tuple(sorted(set(symbols or day.manifest.traded)))
         self._day = day
         self._bars = {symbol: _Series() for symbol in known}
         self._quotes = {symbol: _Series() for symbol in known}
         self._news: list[NewsItem] = []
         self._calendar: list[CalendarEvent] = []
+        self._released: list[CalendarEvent] = []
         self._load(day.tables)
         traded = set(self.traded)
         times: set[int] = set()
@@ -92,6 +106,8 @@ class DayStore:
             self._news.sort(key=lambda item: (item.available_time_ns, item.news_id))
         if calendar := tables.get("calendar"):
             self._calendar = [CalendarEvent(*row) for row in zip(*calendar.values(), strict=True)]
+            self._released = sorted(self._calendar, key=lambda event: (event.available_time_ns, event.event_id))
+        self._release_times = [event.available_time_ns for event in self._released]
         self._news_times = [item.available_time_ns for item in self._news]
 
     def _by_instant(self, series: dict[str, _Series]) -> dict[int, list[Any]]:
@@ -124,7 +140,8 @@ class DayStore:
         now_ns = self.instants[index]
         before_ns = self.instants[index - 1] if index else -1
         news = self._news[bisect_right(self._news_times, before_ns) : bisect_right(self._news_times, now_ns)]
-        released = (event for event in self._calendar if before_ns < event.available_time_ns <= now_ns)
+        times = self._release_times
+        released = self._released[bisect_right(times, before_ns) : bisect_right(times, now_ns)]
         return Tick(
             clock=ClockTick(now_ns, index, len(self.instants), index == len(self.instants) - 1),
             bars=tuple(self._bars_at.get(now_ns, ())),
