@@ -3,7 +3,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do $$p -c '
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-HOT := langgraph langgraph_sdk langsmith langchain_core pydantic httpx httpcore requests duckdb numpy zmq msgspec nacl openai talib
+# What a first run imports: compiled at install, so that the first decision does not wait for it.
+HOT := anyio duckdb h11 httpcore httpx jsonpatch.py langchain_core langgraph langgraph_sdk langsmith msgspec nacl numpy \
+       openai orjson packaging pydantic requests talib tenacity urllib3 uuid_utils xxhash yaml zmq
+OURS := agents bench bus execution feed outcry quant risk
 
 .PHONY: demo test check venv bench lock clean
 
@@ -31,6 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable .
 	cd $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && $(CURDIR)/$(BIN)/python -m compileall -q -j 2 $(HOT)
+	$(BIN)/python -m compileall -q -j 2 $(OURS)
 	@touch $(STAMP)
 
 lock:  ## Pin everything again, with hashes and without addresses (needs uv on the PATH)
