@@ -5,6 +5,8 @@ Not a place of judgement (``risk.checks``). A running gate's limits never change
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from bus.clock import NS
@@ -93,16 +95,23 @@ def check_against_ceilings(limits: Limits) -> None:
     for name, ceiling in _CEILINGS.items():
         value: int = getattr(limits, name)
         if not 0 < value <= ceiling:
-            shown, most = (from_nano(value), from_nano(ceiling)) if name.endswith("_nano") else (value, ceiling)
-            key = name.removesuffix("_nano").removesuffix("_ns")
+            key, shown, most = _as_written(name, value, ceiling)
             raise ConfigError(
                 f"limits.{key} = {shown:,} is not allowed; it must be above 0 and at most {most:,} "
                 f"(risk/ceilings.py): {'lower' if value > ceiling else 'raise'} it"
             )
     if limits.duplicate_window_ns < 0:
-        raise ConfigError(
-            f"limits.duplicate_window = {limits.duplicate_window_ns} is not allowed; give 0 or more seconds"
-        )
+        key, shown, _ = _as_written("duplicate_window_ns", limits.duplicate_window_ns, 0)
+        raise ConfigError(f"limits.{key} = {shown:,} is not allowed; give 0 or more seconds")
+
+
+def _as_written(name: str, value: int, ceiling: int) -> tuple[str, Decimal | int, Decimal | int]:
+    """Return key, value and ceiling as a person writes them: plain decimals, and seconds for times."""
+    if name.endswith("_nano"):
+        return name.removesuffix("_nano"), from_nano(value), from_nano(ceiling)
+    if name.endswith("_ns"):
+        return f"{name.removesuffix('_ns')}_s", from_nano(value), from_nano(ceiling)
+    return name, value, ceiling
 
 
 def version(limits: Limits) -> str:
