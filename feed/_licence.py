@@ -32,9 +32,10 @@ class Origins:
     """The listing of a folder that is imported, or nothing."""
 
     def __init__(self, source: Path) -> None:
-        """Read the ``manifest.json`` in the folder or beside it, where there is a readable one."""
+        """Read the ``manifest.json`` in the folder or beside it (a file: its folder), where there is a readable one."""
         self._entries: dict[Path, _Entry] = {}
-        for folder in (source, source.parent):
+        home = source.parent if source.is_file() else source
+        for folder in (home, home.parent):
             path = folder / "manifest.json"
             if path.is_file() and not self._entries:
                 try:

@@ -125,7 +125,8 @@ def _read(db: duckdb.DuckDBPyConnection, path: Path, table: str) -> Columns:
     found = db.execute(sql, [source]).fetchone()
     if found and found[0] is not None:
         raise DayError(
-            f"{path.name}, row {found[0] + 1:,}: missing value; every column is filled: import the day again, then run `outcry days check`"
+            f"{path.name}, row {found[0] + 1:,}: missing value; every column is filled: import the day again, "
+            "then run `outcry days check`"
         )
     data = db.execute(f"SELECT {allowed} FROM read_parquet(?)", [source]).fetchnumpy()  # noqa: S608 - own constants
     return {name: np.asarray(data[name]) for name in wanted}

@@ -1,4 +1,4 @@
-"""Days and sources made for the tests: rows that are right, files as others write them, days sealed over what is wrong."""
+"""Days and sources for the tests: right rows, files as others write them, days sealed over what is wrong."""
 
 from __future__ import annotations
 

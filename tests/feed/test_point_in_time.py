@@ -29,7 +29,7 @@ from bus.messages import (
     Snapshot,
     Tick,
 )
-from feed.format import load_day
+from feed.format import RecordedDay, load_day
 from feed.service import FeedService, build_feed
 from feed.spec import FeedSpec
 from feed.store import DayStore
@@ -114,7 +114,9 @@ def test_the_spoilt_future_would_be_seen(folder: Path, tmp_path: Path) -> None:
 @settings(max_examples=100, deadline=None)
 @given(moves=st.integers(1, 9), as_of=st.integers(0, 2**62))
 def test_a_time_after_the_clock_is_refused_and_any_other_is_answered(folder: Path, moves: int, as_of: int) -> None:
-    feed = _FEEDS.setdefault(moves, _moved(feed_of(folder), moves))
+    if moves not in _FEEDS:
+        _FEEDS[moves] = _moved(feed_of(folder), moves)
+    feed = _FEEDS[moves]
     if as_of > feed.now_ns:
         for question in (QueryBars("AAA", 1, as_of), QuerySnapshot((), as_of), Advance(as_of)):
             with pytest.raises(LookAheadError, match=r"after the clock.*ask as of the clock or before"):
@@ -214,7 +216,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from bus.messages import Advance
-from feed.format import load_day
+from feed.format import RecordedDay, load_day
 from feed.service import FeedService
 from feed.store import DayStore
 feed = FeedService(DayStore(load_day(Path(sys.argv[1]))), Path(sys.argv[2]), None)
@@ -276,8 +278,6 @@ def test_a_recorded_number_becomes_the_billionths_of_its_shortest_text(value: fl
     }
     rows |= {"symbol": ["AAA"], "open_time": [1], "event_time": [2], "available_time": [2], "session": [""]}
     rows["volume"] = [number]
-    from feed.format import RecordedDay
-
     store = DayStore(RecordedDay(MANIFEST, "", INSTRUMENTS, {"bars": rows}))
     (made,) = store.bars("AAA", 1, 2)
     assert made.volume_nano == to_nano(number)
