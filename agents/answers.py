@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bus.errors import BadNumberError, ModelError
 from bus.fixed import to_nano
@@ -17,6 +17,10 @@ from bus.messages import OrderIntent, StageRequest, Stance
 __all__ = ["AnalystAnswer", "OrderWish", "StanceWish", "TraderAnswer", "intents_from", "schema_of", "stances_from"]
 
 _MAX_REASON = 200
+_MAX_SYMBOL = 40
+# Plain digits only: Decimal also takes 1_000, "１２" and 1e999990, and the last costs half a minute to make whole.
+_QUANTITY = r"^[0-9]{1,10}(\.[0-9]{1,9})?$"
+_PRICE = r"^([0-9]{1,10}(\.[0-9]{1,9})?)?$"
 
 
 class _Strict(BaseModel):
@@ -28,15 +32,8 @@ class StanceWish(_Strict):
 
     symbol: str
     bias: Literal["bullish", "bearish", "neutral"]
-    confidence_pct: int
+    confidence_pct: int = Field(ge=0, le=100)
     reason: str
-
-    @field_validator("confidence_pct")
-    @classmethod
-    def _percent(cls, value: int) -> int:
-        if not 0 <= value <= 100:
-            raise ValueError("confidence_pct must be 0 to 100")
-        return value
 
 
 class AnalystAnswer(_Strict):
@@ -46,14 +43,21 @@ class AnalystAnswer(_Strict):
 
 
 class OrderWish(_Strict):
-    """One order as a model gives it; numbers are decimal strings, so that they are exact."""
+    """One order as a model gives it; numbers are decimal strings of at most nine places, so that they are exact."""
 
     symbol: str
     action: Literal["buy", "sell"]
-    quantity: str
+    quantity: str = Field(pattern=_QUANTITY)
     order_type: Literal["market", "limit"]
-    limit_price: str
+    limit_price: str = Field(pattern=_PRICE)
     reason: str
+
+    @field_validator("symbol")
+    @classmethod
+    def _short(cls, value: str) -> str:
+        if len(value) > _MAX_SYMBOL:
+            raise ValueError(f"a symbol has at most {_MAX_SYMBOL} characters")
+        return value
 
 
 class TraderAnswer(_Strict):
@@ -93,18 +97,20 @@ def intents_from(text: str, request: StageRequest, strategy: str, most: int) -> 
         text: The model's answer.
         request: Whose cycle this is.
         strategy: What is written on the orders.
-        most: How many are taken.
+        most: How many orders an answer may have.
 
     Raises:
-        ModelError: The text is no valid answer, or a number is none.
+        ModelError: The text is no valid answer, has too many orders, or a number does not fit.
     """
     try:
         wishes = TraderAnswer.model_validate_json(text).orders
-        return tuple(_intent(wish, request, strategy, index) for index, wish in enumerate(wishes[:most]))
+        if len(wishes) > most:
+            raise ModelError("nonsense", f"the trader's answer has {len(wishes)} orders; at most {most} are allowed")
+        return tuple(_intent(wish, request, strategy, index) for index, wish in enumerate(wishes))
     except ValidationError as error:
         raise ModelError("nonsense", f"the trader's answer is not valid: {error.error_count()} problems") from error
     except BadNumberError as error:
-        raise ModelError("nonsense", f"the trader's answer has a number that is none: {error}") from error
+        raise ModelError("nonsense", f"the trader's answer has a number that does not fit: {error}") from error
 
 
 def _intent(wish: OrderWish, request: StageRequest, strategy: str, index: int) -> OrderIntent:
@@ -114,7 +120,7 @@ def _intent(wish: OrderWish, request: StageRequest, strategy: str, index: int) -
         run_id=request.run_id,
         cycle=request.cycle,
         index=index,
-        symbol=wish.symbol[:40],
+        symbol=wish.symbol,
         side=wish.action,
         order_type=wish.order_type,
         time_in_force="day",

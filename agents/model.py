@@ -79,7 +79,7 @@ def make_model(spec: ModelSpec) -> ModelPort:
         from agents.openai_model import OpenAIModel
 
         base_url = os.environ.get("OPENAI_BASE_URL", "")
-        key = os.environ.get("OPENAI_API_KEY", "")
+        key = _key(os.environ.get("OPENAI_API_KEY", ""))
         if not key and not base_url:
             raise ConfigError(
                 "model.name: openai needs OPENAI_API_KEY, or OPENAI_BASE_URL of a server that asks for no key; "
@@ -87,3 +87,14 @@ def make_model(spec: ModelSpec) -> ModelPort:
             )
         return OpenAIModel(name, spec, base_url, key or "none")
     raise ConfigError(f"model.name: {spec.name!r} is no model; allowed are scripted and openai:NAME")
+
+
+def _key(value: str) -> str:
+    """Return a key that fits a header; one that does not would be shown by the error that comes of it."""
+    key = value.strip()
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigError(
+            "OPENAI_API_KEY holds a character that no key has (a blank, a line end or a letter outside ASCII); "
+            "copy the key again and set it anew"
+        )
+    return key

@@ -6,7 +6,8 @@ that the gate has something to refuse. It is not intelligent and says nothing ab
 
 from __future__ import annotations
 
-from decimal import ROUND_DOWN, Decimal
+import re
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 import msgspec
@@ -18,9 +19,11 @@ from quant.lexicon import score_text
 __all__ = ["ScriptedModel"]
 
 _SHARE_PCT = 10
+_EXIT_PCT = 15
 _OVERREACH_PCT = 12
 _SKIP_PCT = 15
 _LIMIT_PCT = 30
+_FENCED = re.compile(r'<untrusted-news id="[^"]*" time="[^"]*" symbols="([^"]*)">(.*)</untrusted-news>')
 
 
 class ScriptedModel:
@@ -45,12 +48,13 @@ class ScriptedModel:
 
 def _analyse(context: dict[str, Any]) -> dict[str, Any]:
     stances: list[dict[str, Any]] = []
+    tones: dict[str, list[int]] = {}
+    for found in filter(None, map(_FENCED.fullmatch, context["news"])):
+        for symbol in found[1].split(","):
+            tones.setdefault(symbol, []).append(score_text(found[2]))
     for told in context["symbols"]:
         symbol: str = told["symbol"]
-        news = [
-            text for text in context["news"] if f'"{symbol}"' in text or f",{symbol}" in text or f'"{symbol},' in text
-        ]
-        tone = sum(score_text(text) for text in news[-3:]) // 10
+        tone = sum(tones.get(symbol, [])[-3:]) // 10
         score = told["change_bps_30_bars"] + told["change_bps_5_bars"] + tone
         bias = "bullish" if score > 8 else "bearish" if score < -8 else "neutral"
         reason = f"moved {told['change_bps_30_bars']} bps, news tone {tone}"
@@ -74,20 +78,29 @@ def _symbol(told: dict[str, Any], equity: Decimal, rng: Generator) -> dict[str, 
     view = {"bullish": 1, "bearish": -1}.get(told["bias"], 0)
     position = Decimal(told["position"])
     chance, style = rng.randrange(100), rng.randrange(100)
+    last, lot, tick = Decimal(told["last"]), Decimal(told["lot"]), Decimal(told["tick"])
     if position and direction * position < 0:
-        return _order(told["symbol"], "sell" if position > 0 else "buy", abs(position), "", "the signal turned")
+        most = max(lot, _size(equity * _EXIT_PCT / 100, told))
+        return _order(
+            told["symbol"], "sell" if position > 0 else "buy", min(abs(position), most), "", "the signal turned"
+        )
     if position or chance < _SKIP_PCT or not direction or view * direction <= 0:
         return None
-    last, lot, tick = Decimal(told["last"]), Decimal(told["lot"]), Decimal(told["tick"])
-    worth = last * told["multiplier"]
-    quantity = (equity * _SHARE_PCT / 100 / worth / lot).to_integral_value(ROUND_DOWN) * lot
+    quantity = _size(equity * _SHARE_PCT / 100, told)
     if quantity <= 0:
         return None
     side = "buy" if direction > 0 else "sell"
     limit = ""
     if style < _LIMIT_PCT:
-        limit = f"{last + (tick if side == 'buy' else -tick):f}"
+        near = (last / tick).to_integral_value(ROUND_HALF_EVEN) * tick
+        limit = f"{near + (tick if side == 'buy' else -tick):f}"
     return _order(told["symbol"], side, quantity, limit, "signal and view agree")
+
+
+def _size(money: Decimal, told: dict[str, Any]) -> Decimal:
+    """Return how much of a symbol the money buys, in whole lots."""
+    lot = Decimal(told["lot"])
+    return (money / (Decimal(told["last"]) * told["multiplier"]) / lot).to_integral_value(ROUND_DOWN) * lot
 
 
 def _overreach(context: dict[str, Any], rng: Generator) -> dict[str, str]:
@@ -95,8 +108,7 @@ def _overreach(context: dict[str, Any], rng: Generator) -> dict[str, str]:
     last, lot, tick = Decimal(told["last"]), Decimal(told["lot"]), Decimal(told["tick"])
     kind = rng.randrange(3)
     if kind == 0:
-        worth = last * told["multiplier"]
-        size = (Decimal(context["equity"]) * 4 / worth / lot).to_integral_value(ROUND_DOWN) * lot + lot
+        size = _size(Decimal(context["equity"]) * 4, told) + lot
         return _order(told["symbol"], "buy", size, "", "certain this time")
     if kind == 1:
         return _order("MOON", "buy", Decimal(10), "", "heard of it")

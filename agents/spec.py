@@ -37,14 +37,14 @@ class StrategySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TraderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The trader. At most ``max_orders`` intents a cycle are taken from an answer."""
+    """The trader. An answer with more than ``max_orders`` orders is nonsense: none of them is sent."""
 
     model: ModelSpec = ModelSpec()
     max_orders: int = 20
 
 
 class SentimentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The sentiment filter: news of the last ``news_s`` seconds; a score beyond ``veto_pct`` drops an order."""
+    """The sentiment filter: news of the last ``news_s`` seconds; a score beyond ``veto_pct`` drops an opening order."""
 
     news_s: int = 2 * 3600
     veto_pct: int = 60

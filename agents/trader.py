@@ -60,8 +60,7 @@ class Trader(Stage):
             info = ask_feed(self._feed, DescribeDay(), DayInfo)
             self._instruments = {instrument.symbol: instrument for instrument in info.instruments}
         snapshot = ask_feed(self._feed, QuerySnapshot(ask.symbols, request.now_ns), Snapshot)
-        prices = {quote.symbol: (quote.bid_nano + quote.ask_nano) // 2 for quote in snapshot.quotes}
-        prices.update({bar.symbol: bar.close_nano for bar in snapshot.bars})
+        prices = _latest(snapshot)
         context = trader_context(
             request.now_ns,
             request.cycle,
@@ -70,8 +69,19 @@ class Trader(Stage):
             ask.account,
             ask.stances,
             ask.signals,
+            self._spec.max_orders,
         )
         return ModelRequest("trader", TRADER, context, "trader_answer", TRADER_SCHEMA)
+
+
+def _latest(snapshot: Snapshot) -> dict[str, int]:
+    """Return the last price by symbol: the close of the last bar, or the middle of a quote that is newer."""
+    closed = {bar.symbol: bar.event_time_ns for bar in snapshot.bars}
+    prices = {bar.symbol: bar.close_nano for bar in snapshot.bars}
+    for quote in snapshot.quotes:
+        if quote.event_time_ns > closed.get(quote.symbol, -1):
+            prices[quote.symbol] = (quote.bid_nano + quote.ask_nano) // 2
+    return prices
 
 
 def build_trader(spec: TraderSpec, transport: Transport, directory: Directory) -> Trader:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from bus.local_transport import LocalTransport
-from bus.messages import Account, Advance, AnalystAsk, StageAsk, StageRequest, Tick
+from bus.messages import Account, Advance, AnalystAsk, GetAccount, Message, Position, StageAsk, StageRequest, Tick
 from feed.sample import write_sample
 from feed.service import FeedService, build_feed
 from feed.spec import FeedSpec
 
-DIRECTORY = {"feed": "local://feed", "feed.pub": "local://feed.pub"}
+DIRECTORY = {"feed": "local://feed", "feed.pub": "local://feed.pub", "execution": "local://execution"}
 SYMBOLS = ("ACME", "BOLT", "CRUX", "DYNE", "ECHO", "FLUX")
 
 
@@ -21,15 +21,27 @@ class FeedDesk:
         self.transport = LocalTransport()
         self.feed: FeedService = build_feed(FeedSpec(str(write_sample(folder))), self.transport, DIRECTORY)
         self.transport.server(DIRECTORY["feed"], self.feed)
+        self.transport.server(DIRECTORY["execution"], self)
+        self.held: dict[str, int] = {}
         self.now_ns = -1
-        for _ in range(instant):
+        self.advance(instant)
+
+    def advance(self, instants: int) -> None:
+        """Move the clock on."""
+        for _ in range(instants):
             tick = self.feed.handle(Advance(self.now_ns))
             assert isinstance(tick, Tick)
             self.now_ns = tick.clock.now_ns
 
+    def handle(self, request: Message) -> Message:
+        """Answer as execution does: what is held, by ``held``."""
+        assert request == GetAccount(self.now_ns)
+        return self.account
+
     @property
     def account(self) -> Account:
-        return Account("c", "replay", self.now_ns, 100_000 * 10**9, 100_000 * 10**9, 0)
+        positions = tuple(Position(symbol, units * 10**9, 1, 1, 0) for symbol, units in self.held.items())
+        return Account("c", "replay", self.now_ns, 100_000 * 10**9, 100_000 * 10**9, 0, positions)
 
     def request(self, ask: StageAsk | None = None, cycle: int = 1) -> StageRequest:
         return StageRequest("run", "c", cycle, self.now_ns, ask or AnalystAsk(SYMBOLS, self.account))

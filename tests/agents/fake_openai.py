@@ -14,6 +14,18 @@ from agents.scripted import ScriptedModel
 __all__ = ["FakeOpenAI"]
 
 
+_BODIES = {
+    "broken": b'{"choices": [{"index": 0,',
+    "list": b"[1, 2]",
+    "empty": b'{"choices": []}',
+    "null": b'{"choices": [{"finish_reason": "stop", "message": null}]}',
+    "surrogate": b'{"choices": [{"finish_reason": "stop", "message": {"content": "\\ud800"}}]}',
+    "huge": b'{"choices": [{"finish_reason": "stop", "message": {"content": "' + b"x" * 2_000_000 + b'"}}]}',
+    "odd-usage": b'{"choices": [{"message": {"content": "{}"}}], "usage": {"prompt_tokens": null}}',
+}
+"""Bodies of status 200 that no chat completion has, by mode; the last one is odd but whole."""
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     mode: str
@@ -39,6 +51,19 @@ class _Handler(BaseHTTPRequestHandler):
             server.release.wait(30)
             self.close_connection = True
             return
+        if mode == "drip":
+            self._drip()
+            return
+        if mode == "picky" and (refused := {"temperature", "max_tokens"}.intersection(body)):
+            told = {"message": "not with this model", "type": "invalid_request_error", "param": min(refused)}
+            self._send(400, {"error": told})
+            return
+        if mode == "busy-long":
+            self._send_bytes(429, b"{}", "application/json", retry_after="600")
+            return
+        if mode in _BODIES:
+            self._send_bytes(200, _BODIES[mode], "application/json")
+            return
         if mode == "error" or (mode == "once-busy" and len(server.asked) == 1):
             self._send(500 if mode == "error" else 429, {"error": {"message": "busy", "type": "server_error"}})
             return
@@ -53,18 +78,31 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, content: dict[str, Any]) -> None:
         self._send_bytes(status, json.dumps(content).encode(), "application/json")
 
-    def _send_bytes(self, status: int, data: bytes, kind: str) -> None:
+    def _drip(self) -> None:
+        """Keep the line warm with blanks, as some busy services do, and never come to the answer."""
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        self.close_connection = True
+        try:
+            while not cast("_Server", self.server).release.wait(0.02):
+                self.wfile.write(b"1\r\n \r\n")
+        except OSError:
+            return
+
+    def _send_bytes(self, status: int, data: bytes, kind: str, retry_after: str = "0") -> None:
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(data)))
-        self.send_header("retry-after", "0")
+        self.send_header("retry-after", retry_after)
         self.end_headers()
         self.wfile.write(data)
 
 
 def _completion(body: dict[str, Any], mode: str) -> dict[str, Any]:
     text: str | None = "I would buy some, if I were you."
-    if mode in ("ok", "once-busy", "cut"):
+    if mode in ("ok", "once-busy", "cut", "picky"):
         text = _scripted(body)
     if mode == "wild":
         text = json.dumps({"orders": [], "stances": [{"symbol": "ACME", "bias": "sideways", "confidence_pct": 4000}]})
@@ -92,7 +130,9 @@ class FakeOpenAI:
     """The server; use it as a context manager.
 
     Modes: ``ok`` (answers as the scripted model does), ``nonsense``, ``wild`` (JSON out of range), ``cut``,
-    ``refusal``, ``slow`` (never answers), ``error`` (500), ``once-busy`` (429, then ok), ``denied`` (401), ``html``.
+    ``refusal``, ``slow`` (never answers), ``drip`` (blanks for ever), ``error`` (500), ``once-busy`` (429, then ok),
+    ``busy-long`` (429, come back in ten minutes), ``denied`` (401), ``picky`` (400 while it is sent a temperature or
+    ``max_tokens``), ``html``, and ``broken list empty null surrogate huge odd-usage`` (bodies of ``_BODIES``).
     """
 
     def __init__(self, mode: str = "ok") -> None:
