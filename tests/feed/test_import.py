@@ -316,7 +316,7 @@ def test_what_holds_no_market_data_beside_what_does_is_named_in_the_progress(tmp
     source_file(tmp_path / "src" / "bars_1m", BARS, [source_bar("IBM", OPEN)])
     source_file(tmp_path / "src" / "factors.parquet", "date BIGINT, factor DOUBLE", [[20131007, 1.0]])
     told: list[tuple[int, int, str]] = []
-    import_folder(tmp_path / "src", tmp_path / "out", lambda *progress: told.append(progress))
+    import_folder(tmp_path / "src", tmp_path / "out", lambda done, total, what: told.append((done, total, what)))
     assert told == [
         (0, 1, "left out, no market data: factors.parquet"),
         (0, 1, "src-2013-10-07"),
