@@ -6,7 +6,7 @@ which scale they carry. A price of 187.25 is ``187_250_000_000``; half a bitcoin
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TypeAlias
 
 from bus.errors import BadNumberError
@@ -24,6 +24,7 @@ MoneyNano: TypeAlias = int
 """An amount in billionths of the account currency."""
 
 _MAX = 2**63 - 1
+_MAX_DIGITS = 20
 
 
 def to_nano(value: Decimal | str | int | float) -> int:
@@ -40,8 +41,14 @@ def to_nano(value: Decimal | str | int | float) -> int:
     """
     try:
         decimal = value if isinstance(value, Decimal) else Decimal(str(value))
+        if decimal.is_finite() and decimal.adjusted() > _MAX_DIGITS:
+            raise BadNumberError(
+                f"a number of {decimal.adjusted():,} digits is out of range; {_MAX / SCALE:,.0f} is most"
+            )
         nano = int((decimal * SCALE).to_integral_value(rounding=ROUND_HALF_EVEN))
-    except (InvalidOperation, ValueError, OverflowError) as error:
+    except BadNumberError:
+        raise
+    except (ArithmeticError, ValueError) as error:
         raise BadNumberError(f"{value!r} is not a finite number; give a plain decimal such as 187.25") from error
     if not -_MAX <= nano <= _MAX:
         raise BadNumberError(f"{value!r} is out of range; at most {_MAX / SCALE:,.0f} fits a message")

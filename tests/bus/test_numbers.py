@@ -135,3 +135,10 @@ def test_the_bus_benchmark_measures_four_paths() -> None:
     results = run(quick=True)
     assert [found.unit for found in results] == ["µs"] * 4
     assert all(found.floor > 0 and found.ours > 0 and found.p99 >= found.ours for found in results)
+
+
+@pytest.mark.requirement("bus:fixed")
+@pytest.mark.parametrize("text", ["1e21", "1e990", "1e999990", "1e999999", "-1e999999", "9" * 40])
+def test_a_number_of_any_size_is_refused_at_once(text: str) -> None:
+    with pytest.raises(BadNumberError, match="out of range"):
+        to_nano(text)
