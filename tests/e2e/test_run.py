@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.desk import Done, alive, outcry, run_state
+from tests.e2e.desk import ROOT, Done, alive, outcry, run_state
 
 KEYS = {
     "run_id", "day", "kind", "mode", "model", "bars", "cycles", "intents", "approved", "denied", "orders", "fills",
@@ -84,6 +87,25 @@ def test_another_seed_gives_another_trace(first: Done, tmp_path: Path) -> None:
 def test_the_result_does_not_depend_on_the_time_zone(first: Done, zone: str, tmp_path: Path) -> None:
     there = outcry("run", "--json", "--in-process", "--run-dir", tmp_path / "run", env={"TZ": zone})
     assert there.json["trace_hash"] == first.json["trace_hash"]
+
+
+FAKED = """
+import sys
+import bus.clock
+bus.clock.wall_ns = lambda: {when} * 10**9
+from outcry.__main__ import entry
+sys.argv = ["outcry", "run", "--json", "--in-process", "--run-dir", {folder!r}]
+entry()
+"""
+
+
+@pytest.mark.requirement("run:calendar")
+@pytest.mark.parametrize(("day", "when"), [("a Saturday in 2031", 1_930_521_600), ("a Sunday in 2008", 1_204_444_800)])
+def test_the_result_does_not_depend_on_the_date(first: Done, day: str, when: int, tmp_path: Path) -> None:
+    code = FAKED.format(when=when, folder=str(tmp_path / "run"))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (day, done.stderr)
+    assert json.loads(done.stdout)["trace_hash"] == first.json["trace_hash"]
 
 
 def chains(folder: Path) -> list[Any]:
