@@ -65,6 +65,13 @@ def test_a_configuration_that_cannot_be_followed_is_refused(text: str, says: str
     assert says in told(done)
 
 
+@pytest.mark.requirement("run:bad-config")
+def test_the_example_configuration_is_followed(tmp_path: Path) -> None:
+    done = outcry("run", "--json", "--in-process", "--config", "examples/outcry.toml", "--run-dir", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert done.json["fills"] > 0
+
+
 @pytest.mark.requirement("run:port")
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
