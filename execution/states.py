@@ -6,24 +6,14 @@ it and keeps the status, for a person to look at; it is never a crash and never 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from bus.messages import OrderEventKind, OrderStatus
 
 __all__ = ["FINAL", "KINDS", "STATUSES", "TABLE", "WORKING", "Step", "step"]
 
-STATUSES: tuple[OrderStatus, ...] = (
-    "intent",
-    "in_flight",
-    "unknown",
-    "accepted",
-    "partially_filled",
-    "filled",
-    "canceled",
-    "expired",
-    "rejected",
-)
-KINDS: tuple[OrderEventKind, ...] = ("sent", "unknown", "accepted", "fill", "canceled", "expired", "rejected")
+STATUSES: tuple[OrderStatus, ...] = get_args(OrderStatus)
+KINDS: tuple[OrderEventKind, ...] = get_args(OrderEventKind)
 
 WORKING: frozenset[OrderStatus] = frozenset({"in_flight", "unknown", "accepted", "partially_filled"})
 """Statuses of an order that may still trade; UNKNOWN is one of them (law 4)."""

@@ -181,6 +181,7 @@ def _unpack(path: Path, into: Path) -> Path:
                     "and name the folder"
                 )
             archive.extractall(into)
+    # zipfile raises NotImplementedError for a compression it lacks and RuntimeError for an encrypted member
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:
         raise DayError(f"{path.name} is not a readable zip: {error}; zip the day's folder again") from error
     found = sorted(into.rglob("day.toml"))

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +104,3 @@ def market_days() -> Path:
     if not folder.is_dir():
         pytest.skip("no recorded market days here: set OUTCRY_MARKET_DAYS to a folder that has them")
     return folder
-
-
-def words(values: Sequence[object]) -> list[str]:
-    return [str(value) for value in values]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from feed._parquet import connect
+from feed.format import load_day, seal_folder, write_day
 from tests.agents.fake_openai import FakeOpenAI
 from tests.e2e.desk import Done, outcry
 
@@ -26,8 +31,6 @@ def told(done: Done) -> str:
 
 @pytest.mark.requirement("run:bad-day")
 def test_a_day_with_a_broken_seal_is_refused(sample: Path, tmp_path: Path) -> None:
-    import shutil
-
     broken = tmp_path / "day"
     shutil.copytree(sample, broken)
     file = broken / "bars_1m.parquet"
@@ -37,6 +40,46 @@ def test_a_day_with_a_broken_seal_is_refused(sample: Path, tmp_path: Path) -> No
     done = outcry("run", "--json", "--day", broken, "--run-dir", tmp_path / "run")
     assert done.code == 2
     assert "bars_1m.parquet" in told(done)
+
+
+def write_altered(sample: Path, target: Path, change: Callable[[list[list[Any]]], None]) -> None:
+    day = load_day(sample)
+    tables = {name: [list(row) for row in zip(*columns.values(), strict=True)] for name, columns in day.tables.items()}
+    change(tables["bars"])
+    write_day(target, day.manifest, day.instruments, tables)
+
+
+def swap(bars: list[list[Any]]) -> None:
+    bars[10], bars[40] = bars[40], bars[10]
+
+
+def high_below_low(bars: list[list[Any]]) -> None:
+    bars[5][5] = 0.01
+
+
+@pytest.mark.requirement("run:bad-day")
+@pytest.mark.parametrize(("change", "says"), [(swap, "order"), (high_below_low, "below low")])
+def test_a_day_that_breaks_a_rule_ends_with_the_rule(
+    sample: Path, change: Callable[[list[list[Any]]], None], says: str, tmp_path: Path
+) -> None:
+    write_altered(sample, tmp_path / "day", change)
+    done = outcry("run", "--json", "--day", tmp_path / "day", "--run-dir", tmp_path / "run")
+    assert done.code == 2, done.err
+    assert says in told(done)
+
+
+@pytest.mark.requirement("run:bad-day")
+def test_a_day_that_lacks_a_column_ends_with_its_name(sample: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "day"
+    shutil.copytree(sample, broken)
+    day = load_day(broken)
+    with connect() as db:
+        db.execute(f"CREATE TABLE t AS SELECT * EXCLUDE (close) FROM read_parquet('{sample / 'bars_1m.parquet'}')")
+        db.execute(f"COPY t TO '{broken / 'bars_1m.parquet'}' (FORMAT parquet)")
+    seal_folder(broken, day.manifest, day.instruments)
+    done = outcry("run", "--json", "--day", broken, "--run-dir", tmp_path / "run")
+    assert done.code == 2, done.err
+    assert "close" in told(done)
 
 
 @pytest.mark.requirement("run:bad-day")

@@ -21,11 +21,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Done:
     return outcry("run", "--json", "--in-process", "--run-dir", tmp_path_factory.mktemp("calm") / "run")
 
 
-def cycles_done(folder: Path) -> int:
-    log = folder / "logs" / "orchestrator.log"
-    return int(log.is_file()) and trace_rows(folder)
-
-
 def trace_rows(folder: Path) -> int:
     path = folder / "trace.sqlite-wal"
     return path.stat().st_size if path.is_file() else 0
