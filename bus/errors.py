@@ -13,6 +13,8 @@
     │   ├── SchemaError       bytes that are not a message of this schema
     │   │   └── SchemaVersionError
     │   └── GapError          sequence numbers were lost and could not be recovered
+    ├── SourceError           a vendor that is down, refuses, or answers nonsense
+    │   └── NotOfferedError   something this source does not have
     ├── LookAheadError        a question about a time after the clock
     ├── JournalError          the journal could not be written or read: fail closed
     ├── TicketError           an order without a ticket that verifies
@@ -34,11 +36,13 @@ __all__ = [
     "JournalError",
     "LookAheadError",
     "ModelError",
+    "NotOfferedError",
     "OutcryError",
     "RefusedError",
     "RemoteError",
     "SchemaError",
     "SchemaVersionError",
+    "SourceError",
     "TicketError",
     "UsageError",
 ]
@@ -134,3 +138,11 @@ class ModelError(OutcryError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class SourceError(OutcryError):
+    """A vendor that is down, refuses, or answers nonsense; nothing was made up in its place."""
+
+
+class NotOfferedError(SourceError):
+    """Something that this source does not have at all: asking again does not help."""
