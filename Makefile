@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # What a first run imports: compiled at install, so that the first decision does not wait for it.
 HOT := anyio duckdb h11 httpcore httpx jsonpatch.py langchain_core langgraph langgraph_sdk langsmith msgspec nacl numpy \
        openai orjson packaging pydantic requests talib tenacity urllib3 uuid_utils xxhash yaml zmq
-OURS := agents bench bus execution feed outcry quant risk
+OURS := agents bench bus execution feed mcp_servers outcry quant risk
 
 .PHONY: demo test check venv bench lock clean
 

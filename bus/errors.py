@@ -14,7 +14,8 @@
     │   │   └── SchemaVersionError
     │   └── GapError          sequence numbers were lost and could not be recovered
     ├── SourceError           a vendor that is down, refuses, or answers nonsense
-    │   └── NotOfferedError   something this source does not have
+    │   ├── NotOfferedError   something this source does not have
+    │   └── SourceBusyError   a vendor that asked to be left alone for a while
     ├── LookAheadError        a question about a time after the clock
     ├── JournalError          the journal could not be written or read: fail closed
     ├── TicketError           an order without a ticket that verifies
@@ -42,6 +43,7 @@ __all__ = [
     "RemoteError",
     "SchemaError",
     "SchemaVersionError",
+    "SourceBusyError",
     "SourceError",
     "TicketError",
     "UsageError",
@@ -146,3 +148,16 @@ class SourceError(OutcryError):
 
 class NotOfferedError(SourceError):
     """Something that this source does not have at all: asking again does not help."""
+
+
+class SourceBusyError(SourceError):
+    """A vendor that asked to be left alone (HTTP 429).
+
+    Attributes:
+        retry_after_s: For how many seconds; 0 when it did not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        """Keep how long the vendor wants to be left alone."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
