@@ -9,11 +9,12 @@ import logging
 import re
 
 from bus.codec import decode, encode
+from bus.deferred import Deferred
 from bus.errors import OutcryError, RemoteError, SchemaError, SchemaVersionError
 from bus.messages import ErrorReply, Message
 from bus.transport import Handler
 
-__all__ = ["answer_bytes", "error_code", "open_answer"]
+__all__ = ["answer_bytes", "error_code", "open_answer", "settled_bytes"]
 
 _LOG = logging.getLogger("bus")
 _INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -25,7 +26,7 @@ def error_code(error: OutcryError) -> str:
     return _INNER_CAPITAL.sub("_", type(error).__name__.removesuffix("Error")).lower()
 
 
-def answer_bytes(handler: Handler, request: bytes) -> bytes:
+def answer_bytes(handler: Handler, request: bytes) -> bytes | Deferred:
     """Decode, handle and encode; whatever goes wrong becomes an ``ErrorReply``, so that no request kills a service.
 
     Args:
@@ -33,10 +34,11 @@ def answer_bytes(handler: Handler, request: bytes) -> bytes:
         request: What ``encode`` gave, or anything.
 
     Returns:
-        The bytes of the answer.
+        The bytes of the answer, or the promise of one (see ``settled_bytes``).
     """
     try:
-        return encode(handler.handle(decode(request)))
+        answer = handler.handle(decode(request))
+        return answer if isinstance(answer, Deferred) else encode(answer)
     except OutcryError as error:
         return _error_bytes(error_code(error), str(error))
     except Exception as error:
@@ -46,6 +48,14 @@ def answer_bytes(handler: Handler, request: bytes) -> bytes:
             f"{type(handler).__name__} failed with {type(error).__name__}; nothing more is told over the bus: "
             "read the service's log",
         )
+
+
+def settled_bytes(promise: Deferred) -> bytes:
+    """Return the bytes of an answer that has come."""
+    try:
+        return encode(promise.wait(0.0))
+    except OutcryError as error:
+        return _error_bytes(error_code(error), str(error))
 
 
 def open_answer(answer: bytes) -> Message:

@@ -46,6 +46,12 @@ class Questions:
         """Start empty."""
         self._waiting: dict[bytes, Question] = {}
         self._answered: dict[bytes, tuple[int, bytes]] = {}
+        self._promised: dict[bytes, Question] = {}
+
+    @property
+    def promised(self) -> int:
+        """How many questions were promised an answer that has not come."""
+        return len(self._promised)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -74,10 +80,17 @@ class Questions:
                 raise ValueError(f"kind {kind} is unknown")
             if waiting is not None and waiting.number <= number:
                 del self._waiting[token]
+            self._forget_promise(token, number)
             return None
         last = self._answered.get(token)
         if last is not None and number <= last[0]:
             return last[1] if number == last[0] else None
+        promised = self._promised.get(token)
+        if promised is not None and number <= promised.number:
+            if number == promised.number:  # it is being worked on: the answer goes to where it was asked last
+                self._promised[token] = promised._replace(identity=identity)
+            return None
+        self._forget_promise(token, number)
         if waiting is None or number >= waiting.number:
             self._waiting[token] = Question(identity, token, number, frame, now_ns + left_ms * 1_000_000)
         return None
@@ -89,6 +102,22 @@ class Questions:
             if now_ns < question.expires_ns:
                 return question
         return None
+
+    def promise(self, question: Question) -> None:
+        """Keep a question whose answer comes later; asked again, it is not executed again."""
+        self._promised[question.token] = question
+
+    def fulfil(self, token: bytes, number: int) -> Question | None:
+        """Return the question a promise was made for, or None when nobody waits for it any more."""
+        promised = self._promised.get(token)
+        if promised is None or promised.number != number:
+            return None
+        return self._promised.pop(token)
+
+    def _forget_promise(self, token: bytes, number: int) -> None:
+        promised = self._promised.get(token)
+        if promised is not None and promised.number <= number:
+            del self._promised[token]
 
     def answered(self, question: Question, message: bytes) -> bytes:
         """Remember an answer and return its frame."""

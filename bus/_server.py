@@ -1,7 +1,7 @@
 """A service on a ROUTER socket: one request at a time, each question of a client executed once.
 
 Not a thread pool: handlers are single-threaded. What waits, what was given up and what has been answered is kept by
-``bus._questions``.
+``bus._questions``. A handler that promises its answer (``bus.deferred``) does not hold up the others.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Callable
 import zmq
 
 from bus._bind import bind
-from bus._dispatch import answer_bytes
-from bus._questions import Questions
+from bus._dispatch import answer_bytes, settled_bytes
+from bus._questions import Question, Questions
+from bus._wake import Wake
 from bus.clock import monotonic_ns
+from bus.deferred import Deferred
 from bus.transport import Handler
 
 __all__ = ["ZmqServer"]
@@ -49,6 +51,7 @@ class ZmqServer:
         self._socket.setsockopt(zmq.RCVHWM, _QUEUE_LIMIT)
         self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_MESSAGE_BYTES)
         self._questions = Questions()
+        self._wake: Wake | None = None
         self._busy_since = 0
         try:
             self.endpoint = bind(self._socket, endpoint)
@@ -62,6 +65,10 @@ class ZmqServer:
         questions = self._questions
         while not should_stop():
             before_ns = monotonic_ns()
+            if questions.promised and not questions:
+                self._wait(poll_ms)
+                if not questions:
+                    continue
             if not questions and not self._receive(0):
                 continue
             now_ns = monotonic_ns()
@@ -80,7 +87,33 @@ class ZmqServer:
 
     def close(self) -> None:
         """Unbind."""
+        if self._wake is not None:
+            self._wake.close()
         self._socket.close()
+
+    def _wait(self, poll_ms: int) -> None:
+        """Wait for the next question or for a promised answer, and send what has come."""
+        wake = self._wake
+        assert wake is not None
+        poller = zmq.Poller()
+        poller.register(self._socket, _POLLIN)
+        poller.register(wake.fd, _POLLIN)
+        poller.poll(poll_ms)
+        self._fulfil(wake)
+        self._drain()
+
+    def _fulfil(self, wake: Wake) -> None:
+        for token, number, promise in wake.take():
+            question = self._questions.fulfil(token, number)
+            if question is not None:
+                self._send(question.identity, self._questions.answered(question, settled_bytes(promise)))
+
+    def _promise(self, question: Question, promise: Deferred) -> None:
+        if self._wake is None:
+            self._wake = Wake()
+        wake = self._wake
+        self._questions.promise(question)
+        promise.on_done(lambda: wake.ring(question.token, question.number, promise))
 
     def _drain(self) -> None:
         for _ in range(_QUEUE_LIMIT):
@@ -115,7 +148,12 @@ class ZmqServer:
             message = answer_bytes(self._handler, question.message)
         finally:
             self._busy_since = 0
-        self._send(question.identity, self._questions.answered(question, message))
+        if isinstance(message, Deferred):
+            self._promise(question, message)
+        else:
+            self._send(question.identity, self._questions.answered(question, message))
+        if self._wake is not None and self._questions.promised:
+            self._fulfil(self._wake)
 
     def _send(self, identity: bytes, answer: bytes) -> None:
         try:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from threading import Lock
+from threading import Event, Lock
 
-from bus._dispatch import answer_bytes, open_answer
+from bus._dispatch import answer_bytes, open_answer, settled_bytes
 from bus._sequence import EPOCH_SIZE, Sequence, pack_head, subscription
-from bus.clock import monotonic_ns, sleep_s
+from bus.clock import NS, monotonic_ns, sleep_s
 from bus.codec import encode
+from bus.deferred import Deferred
 from bus.errors import BindError, CallTimeoutError
 from bus.ids import token_bytes
 from bus.messages import Message
@@ -47,12 +48,18 @@ class _LocalServer:
         """Answer, or return None when the service stays busy: as over sockets, it does one thing at a time."""
         if not self._lock.acquire(blocking=False) and not self._lock.acquire(timeout=max(0.0, timeout_s)):
             return None
-        self._busy_since = monotonic_ns()
+        asked_ns = self._busy_since = monotonic_ns()
         try:
-            return answer_bytes(self._handler, request)
+            answer = answer_bytes(self._handler, request)
         finally:
             self._busy_since = 0
             self._lock.release()
+        if not isinstance(answer, Deferred):
+            return answer
+        arrived = Event()
+        answer.on_done(arrived.set)
+        left_s = timeout_s - (monotonic_ns() - asked_ns) / NS
+        return settled_bytes(answer) if arrived.wait(max(0.0, left_s)) else None
 
     def close(self) -> None:
         if self._bound.get(self.endpoint) is self:

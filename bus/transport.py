@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from bus.deferred import Deferred
 from bus.messages import Message
 
 __all__ = ["Client", "Directory", "Handler", "Publisher", "Recover", "Server", "Subscriber", "Transport"]
@@ -19,7 +20,7 @@ Directory = Mapping[str, str]
 class Handler(Protocol):
     """What a service does with a request; raising an ``OutcryError`` becomes an ``ErrorReply``."""
 
-    def handle(self, request: Message) -> Message:
+    def handle(self, request: Message) -> Message | Deferred:
         """Return the answer to one request."""
         ...
 

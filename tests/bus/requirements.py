@@ -27,4 +27,6 @@ REQUIREMENTS: dict[str, str] = {
     "bus:ids": "Derived ids depend on what was meant and on nothing else.",
     "bus:fixed": "Fixed-point conversion is exact, and rounding never understates what an order commits.",
     "bus:bench": "The bus benchmark's arithmetic is right.",
+    "bus:deferred": "A service that promises an answer answers others meanwhile, and executes the question once.",
+    "bus:async-client": "On an event loop many questions share one socket; none blocks the loop or another.",
 }
