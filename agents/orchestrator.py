@@ -43,6 +43,7 @@ __all__ = ["Orchestrator", "OrchestratorSpec", "build_orchestrator"]
 _T = TypeVar("_T")
 _MODEL_STAGES = frozenset({"analyst", "trader"})
 _PROGRESS_EVERY_NS = NS // 10
+_NOTHING_NEW_S = 0.1
 
 
 class OrchestratorSpec(msgspec.Struct, frozen=True):
@@ -56,6 +57,9 @@ class OrchestratorSpec(msgspec.Struct, frozen=True):
         run_dir: Where the event log and the checkpoints are.
         call_timeout_s: How long a stage may be gone (killed and restarted) before the run stops.
         model_timeout_s: What a stage with a model may take on top of that.
+        decide: Whether agents decide; a desk for tools only moves its clock.
+        hold: Whether the desk stays when the day has ended, and waits when nothing is new.
+        start_ns: Up to this instant the day is run through without pacing.
     """
 
     run_id: str
@@ -65,6 +69,9 @@ class OrchestratorSpec(msgspec.Struct, frozen=True):
     run_dir: str
     call_timeout_s: float = 30.0
     model_timeout_s: float = 30.0
+    decide: bool = True
+    hold: bool = False
+    start_ns: int = 0
 
 
 class _Tally:
@@ -133,7 +140,10 @@ class Orchestrator:
             tick = self._expect(self._call("feed", Advance(after_ns)), Tick)
             now_ns = tick.clock.now_ns
             if now_ns <= after_ns:
-                return RunDone(cycle, self._trace.chain)
+                if not self._spec.hold:
+                    return RunDone(cycle, self._trace.chain)
+                sleep_s(_NOTHING_NEW_S)
+                continue
             settled = self._expect(self._call("execution", SettleOrders(now_ns)), Settled)
             book = self._expect(self._call("risk", SettleBook(now_ns)), BookSettled)
             records: list[tuple[RecordKind, str, Message]] = [
@@ -141,7 +151,7 @@ class Orchestrator:
                 ("settled", "execution", settled),
                 ("book", "risk", book),
             ]
-            due = not tick.clock.done and now_ns // every_ns != last_cycle_ns // every_ns
+            due = self._spec.decide and not tick.clock.done and now_ns // every_ns != last_cycle_ns // every_ns
             if due:
                 cycle += 1
                 last_cycle_ns = now_ns
@@ -152,9 +162,10 @@ class Orchestrator:
             for kind, _, message in records:
                 self._tally.add(kind, message)
             self._report(tick, cycle, settled.account.equity_nano, force=due or tick.clock.done)
-            if tick.clock.done:
+            if tick.clock.done and not self._spec.hold:
                 return RunDone(cycle, self._trace.chain)
-            self._pace(now_ns - after_ns if after_ns >= 0 else 0, started_ns, should_stop)
+            if now_ns >= self._spec.start_ns:
+                self._pace(now_ns - after_ns if after_ns >= 0 else 0, started_ns, should_stop)
             after_ns = now_ns
         return RunDone(cycle, self._trace.chain, "interrupted")
 

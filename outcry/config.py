@@ -17,7 +17,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from bus.errors import ConfigError
 
-__all__ = ["BusConfig", "Config", "DeskConfig", "ModelConfig", "SupervisorConfig", "load_config", "nearest"]
+__all__ = [
+    "BusConfig",
+    "Config",
+    "DeskConfig",
+    "FeedConfig",
+    "McpConfig",
+    "ModelConfig",
+    "SupervisorConfig",
+    "load_config",
+    "nearest",
+]
 
 StrategyName = Literal["trend", "mean_reversion"]
 
@@ -42,6 +52,16 @@ def _number(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(_number)]
 
 
+def _listed(value: object) -> object:
+    """Take a TOML list of names, each once."""
+    if isinstance(value, list):
+        values = cast("list[object]", value)
+        if len({str(one) for one in values}) != len(values):
+            raise ValueError("each name once")
+        return tuple(values)
+    return value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -49,6 +69,9 @@ class _Section(BaseModel):
 class DeskConfig(_Section):
     """Who trades what, and how often."""
 
+    mode: Literal["paper", "live"] = Field(
+        default="paper", description="'paper' or 'live'; live needs --live on the command line as well"
+    )
     client: str = Field(
         default="desk", pattern=r"^[a-z][a-z0-9-]{0,31}$", description="1-32 of a-z, 0-9 and -, a letter first"
     )
@@ -69,13 +92,8 @@ class DeskConfig(_Section):
 
     @field_validator("symbols", "strategies", mode="before")
     @classmethod
-    def _listed(cls, value: object) -> object:
-        if isinstance(value, list):
-            values = cast("list[object]", value)
-            if len({str(one) for one in values}) != len(values):
-                raise ValueError("each name once")
-            return tuple(values)
-        return value
+    def _names(cls, value: object) -> object:
+        return _listed(value)
 
 
 class ModelConfig(_Section):
@@ -83,6 +101,46 @@ class ModelConfig(_Section):
 
     name: str = Field(default="scripted", pattern=r"^(scripted|openai:\S+)$", description="'scripted' or 'openai:NAME'")
     timeout_s: Seconds = Field(default=20.0, gt=0, le=600, description="seconds above 0, up to 600")
+
+
+class FeedConfig(_Section):
+    """Whose market data. Keys are never here: they are environment variables of the person who starts the desk."""
+
+    source: Literal["day", "alpaca", "ccxt", "folder"] = Field(
+        default="day", description="'day' (recorded), 'alpaca', 'ccxt' or 'folder'"
+    )
+    exchange: str = Field(default="", pattern=r"^[a-z0-9]{0,32}$", description="for ccxt, an exchange's id: 'kraken'")
+    path: str = Field(default="", description="for folder, where the CSV or Parquet files are")
+    data_feed: str = Field(default="", pattern=r"^[a-z_]{0,16}$", description="for alpaca, 'iex' or 'sip'")
+    rest_url: str = Field(default="", pattern=r"^(https?://\S+)?$", description="another address of the REST service")
+    stream_url: str = Field(default="", pattern=r"^(wss?://\S+)?$", description="another address of the stream")
+    calendar: str = Field(default="", description="an exchange calendar's code, such as XNYS; empty is the source's")
+    timeout_s: Seconds = Field(default=10.0, gt=0, le=120, description="seconds one vendor call may take, up to 120")
+    silent_s: Seconds = Field(
+        default=60.0, ge=1, le=3600, description="seconds of silence after which a stream is opened again, 1 to 3600"
+    )
+
+
+class McpConfig(_Section):
+    """How the MCP servers are run. What a model may do at all is the gate's business, not theirs."""
+
+    confirm_above: Money = Field(
+        default=Decimal(10_000), ge=0, le=1_000_000_000, description="a notional from 0; above it a person is asked"
+    )
+    calls_per_minute: int = Field(default=300, ge=1, le=100_000, description="calls of one tool a minute, 1 to 100000")
+    order_calls_per_minute: int = Field(default=60, ge=1, le=10_000, description="order calls a minute, 1 to 10000")
+    host: str = Field(default="127.0.0.1", pattern=r"^\S+$", description="an address to listen on")
+    port: int = Field(default=8000, ge=0, le=65_535, description="a port, 0 to 65535 (0 takes a free one)")
+    tokens_file: str = Field(default="", description="a file of bearer tokens made with `outcry mcp token`")
+    allowed_hosts: tuple[str, ...] = Field(default=(), strict=False, description="a list of names as in Host headers")
+    allowed_origins: tuple[str, ...] = Field(default=(), strict=False, description="a list of browsers' origins")
+    public_url: str = Field(default="", pattern=r"^(https?://\S+)?$", description="how clients reach the server")
+    max_body_bytes: int = Field(default=1_000_000, ge=1024, le=67_108_864, description="bytes, 1024 to 67108864")
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return _listed(value)
 
 
 class BusConfig(_Section):
@@ -112,6 +170,8 @@ class Config(_Section):
 
     desk: DeskConfig = DeskConfig()
     model: ModelConfig = ModelConfig()
+    feed: FeedConfig = FeedConfig()
+    mcp: McpConfig = McpConfig()
     limits: dict[str, Any] = Field(default={}, description="a table of limits, each tighter than its ceiling")
     fills: dict[str, Any] = Field(default={}, description="a table of the fill model")
     fees: dict[str, Any] = Field(default={}, description="a table of the fee schedule")

@@ -30,7 +30,7 @@ from typing import Any, cast
 from bus.clock import NS, monotonic_ns
 from outcry.logs import is_secret
 
-__all__ = ["MODEL_STAGES", "PRELOAD", "Nursery", "die_with_parent", "main", "scrub"]
+__all__ = ["KEYS_OF", "PRELOAD", "Nursery", "die_with_parent", "main", "scrub"]
 
 PRELOAD = (
     "msgspec",
@@ -56,8 +56,8 @@ PRELOAD = (
 )
 """What is imported while nothing is asked for, light things first; ``@`` names a stage."""
 
-MODEL_STAGES = frozenset({"analyst", "trader"})
-"""The stages that ask a model: no other is given its key."""
+KEYS_OF = {"analyst": ("OPENAI_",), "trader": ("OPENAI_",), "feed": ("ALPACA_", "APCA_")}
+"""Stage → how the names begin of the environment variables that it alone is given."""
 
 _PR_SET_PDEATHSIG = 1
 _STOP_DEADLINE_NS = 3 * NS
@@ -212,7 +212,8 @@ class Nursery:
                 os.close(fd)
             self._redirect(stage)
             gc.enable()
-            scrub(self._secrets if stage in MODEL_STAGES else {})
+            mine = KEYS_OF.get(stage, ())
+            scrub({name: value for name, value in self._secrets.items() if mine and name.startswith(mine)})
             self._secrets = {}
             code = self._run_stage(stage, self._run_dir)
         except SystemExit as leaving:

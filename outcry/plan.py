@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 import msgspec
 
@@ -15,6 +16,7 @@ from bus.fixed import to_nano
 from bus.ids import derived_id, digest
 from bus.messages import DayInfo
 from execution.spec import FeeSchedule, FillModelSpec, GatewaySpec
+from feed.source import SourceSpec
 from feed.spec import FeedSpec
 from outcry.config import Config, nearest
 from outcry.rundir import write_atomically
@@ -23,10 +25,19 @@ from outcry.stages import ORCHESTRATOR, spec_path
 from risk.limits import Limits, check_against_ceilings, default_limits
 from risk.spec import GateSpec
 
-__all__ = ["MODE", "Terms", "config_digest", "make_specs", "make_terms", "run_id_of", "write_specs"]
+__all__ = [
+    "Terms",
+    "config_digest",
+    "live_info",
+    "live_run_id",
+    "make_specs",
+    "make_terms",
+    "run_id_of",
+    "write_specs",
+]
 
-MODE = "replay"
-"""The mode of a run on a recorded day."""
+
+_TOOL_STAGES = ("feed", "execution", "risk", ORCHESTRATOR)
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ def make_terms(config: Config) -> Terms:
 
 def config_digest(config: Config, terms: Terms) -> str:
     """Return the digest of what decides the trading: not how processes talk, nor when they are started again."""
-    chosen = config.model_dump(mode="json", include={"desk", "model"}, exclude={"desk": {"start_cash"}})
+    chosen = config.model_dump(mode="json", include={"desk", "model"}, exclude={"desk": {"start_cash", "mode"}})
     parts = (chosen, terms.start_cash_nano, terms.limits, terms.fills, terms.fees)
     return digest(msgspec.json.encode(parts, order="deterministic"))
 
@@ -72,8 +83,71 @@ def run_id_of(config: Config, terms: Terms, day_id: str) -> str:
     return derived_id("run", day_id, config.desk.seed, config.model.name, config_digest(config, terms))
 
 
+def live_info(config: Config) -> DayInfo:
+    """Return what is known of a live market before its vendor is asked.
+
+    Raises:
+        ConfigError: No symbols are named.
+    """
+    feed, desk = config.feed, config.desk
+    if not desk.symbols:
+        raise ConfigError(
+            f"feed.source = {feed.source!r} needs desk.symbols: a live desk trades only symbols that are named"
+        )
+    name = f"ccxt:{feed.exchange}" if feed.source == "ccxt" else feed.source
+    return DayInfo(
+        day_id=name,
+        kind="live",
+        seal="",
+        calendar=feed.calendar,
+        timezone="UTC",
+        bar_s=60,
+        first_ns=0,
+        last_ns=0,
+        instants=0,
+        bars=0,
+        instruments=(),
+        traded=desk.symbols,
+    )
+
+
+def live_run_id(config: Config, terms: Terms, started_ns: int) -> str:
+    """Return the id of a run on a live market: no two are the same."""
+    return derived_id("live", config.feed.source, config.desk.seed, config_digest(config, terms), started_ns)
+
+
+def _feed_spec(config: Config, day: Path | None, run_dir: Path) -> FeedSpec:
+    clock_file = str(run_dir / "feed.clock")
+    if day is not None:
+        return FeedSpec(day=str(day), symbols=config.desk.symbols, clock_file=clock_file)
+    feed = config.feed
+    source = SourceSpec(
+        kind=cast("Literal['alpaca', 'ccxt', 'folder']", feed.source),
+        symbols=config.desk.symbols,
+        exchange=feed.exchange,
+        path=feed.path,
+        data_feed=feed.data_feed,
+        rest_url=feed.rest_url,
+        stream_url=feed.stream_url,
+        calendar=feed.calendar,
+        timeout_s=feed.timeout_s,
+        silent_s=feed.silent_s,
+    )
+    cache_file = str(run_dir.parent / f"cache-{feed.source}{feed.exchange}.sqlite")
+    return FeedSpec(day="", symbols=config.desk.symbols, clock_file=clock_file, source=source, cache_file=cache_file)
+
+
 def make_specs(
-    config: Config, terms: Terms, info: DayInfo, day: Path, run_dir: Path, run_id: str, speed: float
+    config: Config,
+    terms: Terms,
+    info: DayInfo,
+    day: Path | None,
+    run_dir: Path,
+    run_id: str,
+    speed: float,
+    *,
+    tools: bool = False,
+    start_ns: int = 0,
 ) -> dict[str, msgspec.Struct]:
     """Return the spec of each stage.
 
@@ -81,10 +155,12 @@ def make_specs(
         config: The configuration.
         terms: What its tables come to.
         info: The day.
-        day: The day's folder.
+        day: The day's folder; None for a live market.
         run_dir: The run's folder.
         run_id: The run's id.
         speed: Simulated seconds a real second; 0 is as fast as it goes.
+        tools: A desk for tools: no agents, and it stays when the day has ended.
+        start_ns: For such a desk, the instant up to which the day is run through at once.
 
     Raises:
         ConfigError: A value does not fit the day.
@@ -95,18 +171,19 @@ def make_specs(
     desk = config.desk
     if not info.traded:
         raise ConfigError(f"day {info.day_id} has no symbol that this desk can trade; name some in desk.symbols")
-    known = [instrument.symbol for instrument in info.instruments]
+    known = [instrument.symbol for instrument in info.instruments] or [*info.traded]
+    mode = "replay" if day is not None else "paper"
     for symbol in terms.limits.symbols:
         if symbol not in known:
             raise ConfigError(f"limits.symbols has {symbol!r}, which {info.day_id} has not{nearest(symbol, known)}")
     public_key = str(run_dir / "gate.pub")
     model = ModelSpec(name=config.model.name, seed=desk.seed, timeout_s=config.model.timeout_s)
-    return {
-        "feed": FeedSpec(day=str(day), symbols=desk.symbols, clock_file=str(run_dir / "feed.clock")),
+    specs: dict[str, msgspec.Struct] = {
+        "feed": _feed_spec(config, day, run_dir),
         "execution": GatewaySpec(
             client=desk.client,
             run_id=run_id,
-            mode=MODE,
+            mode=mode,
             database=str(run_dir / "journal.sqlite"),
             public_key_file=public_key,
             start_cash_nano=terms.start_cash_nano,
@@ -116,7 +193,7 @@ def make_specs(
         "risk": GateSpec(
             client=desk.client,
             run_id=run_id,
-            mode=MODE,
+            mode=mode,
             limits=terms.limits,
             database=str(run_dir / "gate.sqlite"),
             public_key_file=public_key,
@@ -133,8 +210,12 @@ def make_specs(
             speed=speed,
             run_dir=str(run_dir),
             model_timeout_s=config.model.timeout_s + 10.0,
+            decide=not tools,
+            hold=tools or day is None,
+            start_ns=start_ns,
         ),
     }
+    return {name: spec for name, spec in specs.items() if not tools or name in _TOOL_STAGES}
 
 
 def write_specs(run_dir: Path, specs: dict[str, msgspec.Struct]) -> None:

@@ -110,7 +110,7 @@ class Supervisor:
             content: What ``run.json`` says at the start; its endpoints are the directory.
             sockets: The private socket folder, removed at the end; None for tcp.
             link: The nursery.
-            secrets: Environment variables for the stages that ask models.
+            secrets: Environment variables for the stages that may have them (``outcry.nursery.KEYS_OF``).
             patience: Deadlines and budgets.
             stages: Which stages, in the order to start them.
             on_progress: Told how far the run is.
