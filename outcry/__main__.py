@@ -23,11 +23,12 @@ __all__ = ["COMMANDS", "entry", "main", "make_parser"]
 COMMANDS = {
     "run": "start a desk on a recorded day, every stage in its own process, until the day ends or Ctrl-C",
     "days": "recorded days: list, show, import, check, sample",
+    "mcp": "market and order tools for MCP clients: stdio, or --http",
     "status": "what a desk is doing",
     "kill": "engage the kill switch: every later order is refused",
     "resume": "clear the kill switch (asks, on a terminal)",
     "schema": "the JSON Schema of the bus messages",
-    "bench": "measure the bus or a replay beside its floor",
+    "bench": "measure the bus, a replay, the feed or the MCP servers beside their floors",
 }
 """Command → what it does. ``outcry.commands.NAME`` has ``add(parser)`` and ``run(given) -> exit code``."""
 
