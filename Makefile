@@ -8,7 +8,7 @@ HOT := anyio duckdb h11 httpcore httpx jsonpatch.py langchain_core langgraph lan
        openai orjson packaging pydantic requests talib tenacity urllib3 uuid_utils xxhash yaml zmq
 OURS := agents bench bus execution feed mcp_servers outcry quant risk
 
-.PHONY: demo test check venv bench lock clean
+.PHONY: demo test check conformance acceptance tools-lock venv bench lock clean
 
 demo: $(STAMP)  ## A recorded (synthetic) day, every stage in its own process
 	$(BIN)/outcry run
@@ -22,9 +22,20 @@ check: $(STAMP)  ## Style, strict types, the import table, the bans
 	$(BIN)/basedpyright --level error
 	$(BIN)/lint-imports
 
+conformance: $(STAMP)  ## The official MCP conformance suite, on the product's own stack (npm)
+	bash scripts/conformance.sh
+
+acceptance: $(STAMP)  ## Independent clients: MCP Inspector, the TypeScript SDK, a Python agent framework (npm, pip)
+	bash scripts/acceptance.sh
+
+tools-lock: $(STAMP)  ## Write down what tools/list says, after a description was changed on purpose
+	$(BIN)/python scripts/tools_lock.py
+
 bench: $(STAMP)  ## Each figure beside its floor, from the same run
 	$(BIN)/outcry bench bus
 	$(BIN)/outcry bench replay
+	$(BIN)/outcry bench feed
+	$(BIN)/outcry bench mcp
 
 venv: $(STAMP)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from outcry.plan import Terms
     from outcry.supervisor import Outcome
 
-__all__ = ["SAMPLE_SEED", "PreparedDesk", "content_of", "log_to", "parse_speed", "prepare", "supervise"]
+__all__ = ["SAMPLE_SEED", "PreparedDesk", "content_of", "log_to", "parse_speed", "prepare", "supervise", "two_keys"]
 
 SAMPLE_SEED = 7
 """Which of the invented days is the built-in one."""
@@ -71,6 +71,21 @@ def parse_speed(text: str) -> float:
     if not 0.0 < speed < float("inf"):
         raise UsageError(f"--speed {text} cannot be used; allowed is max, or simulated seconds a real second above 0")
     return speed
+
+
+def two_keys(mode: str, *, live: bool) -> dict[str, object]:
+    """Return what the command line sets in ``[desk]``: real money needs two keys, anything unclear is paper.
+
+    Args:
+        mode: ``desk.mode`` of the configuration.
+        live: Whether ``--live`` was given.
+    """
+    if live and mode != "live":
+        sys.stderr.write("outcry: --live without desk.mode = 'live' in the configuration: this is paper\n")
+    if mode == "live" and not live:
+        sys.stderr.write("outcry: desk.mode = 'live' without --live on the command line: this is paper\n")
+        return {"mode": "paper"}
+    return {}
 
 
 def _start_ns(info: DayInfo, start: str) -> int:

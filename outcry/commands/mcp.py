@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bus.errors import ConfigError, UsageError
-from outcry.desk import parse_speed
+from outcry.desk import parse_speed, two_keys
 
 if TYPE_CHECKING:
     from mcp_servers.options import ServerOptions
@@ -83,7 +83,7 @@ def _confirm_above(text: str) -> Decimal:
 
 
 def _overrides(given: argparse.Namespace, mode: str) -> dict[str, dict[str, object]]:
-    """Return what the command line sets over the file. Real money needs two keys; anything unclear is paper."""
+    """Return what the command line sets over the file."""
     mcp: dict[str, object] = {}
     if given.host is not None:
         mcp["host"] = given.host
@@ -91,12 +91,7 @@ def _overrides(given: argparse.Namespace, mode: str) -> dict[str, dict[str, obje
         mcp["port"] = given.port
     if given.confirm_above is not None:
         mcp["confirm_above"] = _confirm_above(given.confirm_above)
-    desk: dict[str, object] = {}
-    if given.live and mode != "live":
-        sys.stderr.write("outcry: --live without desk.mode = 'live' in the configuration: this is paper\n")
-    if mode == "live" and not given.live:
-        sys.stderr.write("outcry: desk.mode = 'live' without --live on the command line: this is paper\n")
-        desk["mode"] = "paper"
+    desk = two_keys(mode, live=given.live)
     return {name: table for name, table in (("mcp", mcp), ("desk", desk)) if table}
 
 

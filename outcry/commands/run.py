@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bus.clock import NS, monotonic_ns
 from bus.endpoints import local_directory
-from outcry.desk import PreparedDesk, content_of, log_to, parse_speed, prepare, supervise
+from outcry.desk import PreparedDesk, content_of, log_to, parse_speed, prepare, supervise, two_keys
 from outcry.failure import StageFailedError
 from outcry.link import NurseryLink
 from outcry.progress import ProgressLine
@@ -34,6 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the desk's choices, from 0")
     parser.add_argument("--speed", default="max", metavar="max|N", help="simulated seconds a real second")
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="a new folder; without it one under ./runs")
+    parser.add_argument("--live", action="store_true", help="the second key to real money, beside desk.mode = 'live'")
     parser.add_argument("--in-process", action="store_true", help="all stages in one process: the same trace")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, logs on stderr")
 
@@ -41,11 +42,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _configure(given: argparse.Namespace) -> Config:
     from outcry.config import load_config
 
-    overrides: dict[str, dict[str, object]] = {}
+    overrides: dict[str, dict[str, object]] = {"desk": {}, "model": {}}
     if given.seed is not None:
-        overrides["desk"] = {"seed": given.seed}
+        overrides["desk"]["seed"] = given.seed
     if given.model is not None:
-        overrides["model"] = {"name": given.model}
+        overrides["model"]["name"] = given.model
+    overrides["desk"] |= two_keys(load_config(given.config, overrides).desk.mode, live=given.live)
     return load_config(given.config, overrides)
 
 
