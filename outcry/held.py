@@ -12,6 +12,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import Self
 
@@ -199,6 +200,8 @@ def join(folder: Path, command: Sequence[str], patience_s: float = 60.0) -> Memb
 def _spawn(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a desk in a session of its own: a Ctrl-C at the first server is not meant for those who share it."""
     with (folder / "desk.log").open("wb") as log:
-        return subprocess.Popen(
+        child = subprocess.Popen(
             [*command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, start_new_session=True
         )
+    Thread(target=child.wait, daemon=True).start()  # it may outlive us; if not, it leaves no zombie
+    return child
