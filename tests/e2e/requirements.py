@@ -18,4 +18,9 @@ REQUIREMENTS: dict[str, str] = {
     "run:interrupt": "Ctrl-C stops a run cleanly with exit code 130.",
     "run:orphans": "A supervisor killed with kill -9 leaves no process and no socket.",
     "run:kill-switch": "The kill switch refuses every later order, and the run says so with exit code 3.",
+    "mcp:desk": "Servers share one desk, or join a running one, and leave nothing behind.",
+    "mcp:trade": "An order that a model places is judged, filled, held, and refused after the kill switch.",
+    "mcp:command": "`outcry mcp` serves stdio and HTTP, ends cleanly, and refuses what it cannot follow.",
+    "mcp:audit": "Every call of a client is on record.",
+    "mcp:one-question": "The same question through five servers and three stages is one vendor call, with one answer.",
 }
