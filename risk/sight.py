@@ -6,9 +6,11 @@ in the journal, so that a gate that was killed settles it again and gives the an
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
-from bus.clock import iso
+from bus.clock import NS, iso
 from bus.errors import GapError, LookAheadError, SchemaError
 from bus.messages import (
     Account,
@@ -33,7 +35,7 @@ from risk.limits import Limits
 __all__ = ["Sight"]
 
 _ASK_S = 5.0
-_DAY_NS = 86_400 * 1_000_000_000
+_DAY_NS = 86_400 * NS
 _T = TypeVar("_T", bound=Message)
 
 
@@ -182,7 +184,9 @@ class Sight:
         info = self._info
         if info is None:
             return ""
-        return f"{info.day_id} {iso(now_ns)[:10]}" if info.bar_s * 1_000_000_000 >= _DAY_NS else info.day_id
+        if info.kind == "live":  # the venue's own date: a loss of yesterday's does not count today
+            return f"{info.day_id} {datetime.fromtimestamp(now_ns // NS, ZoneInfo(info.timezone)):%Y-%m-%d}"
+        return f"{info.day_id} {iso(now_ns)[:10]}" if info.bar_s * NS >= _DAY_NS else info.day_id
 
     @staticmethod
     def _ask(client: Client, question: Message, kind: type[_T]) -> _T:

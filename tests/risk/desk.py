@@ -83,6 +83,8 @@ class SmallFeed:
         self.now_ns = START_NS
         self.day_id = "day-1"
         self.bar_s = 60
+        self.kind: Literal["synthetic", "live"] = "synthetic"
+        self.timezone = "UTC"
         self.bars: dict[str, Bar] = {}
         self.quotes: dict[str, Quote] = {}
         self.down = False
@@ -102,7 +104,7 @@ class SmallFeed:
         match request:
             case DescribeDay():
                 return DayInfo(
-                    self.day_id, "synthetic", "seal", "XNYS", "UTC", self.bar_s, START_NS, START_NS, 1, 1, INSTRUMENTS,
+                    self.day_id, self.kind, "seal", "XNYS", self.timezone, self.bar_s, START_NS, START_NS, 1, 1, INSTRUMENTS,
                     TRADED,
                 )  # fmt: skip
             case TickAt(now_ns=now_ns) if now_ns <= self.now_ns:

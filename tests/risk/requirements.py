@@ -26,4 +26,5 @@ REQUIREMENTS: dict[str, str] = {
     "risk:restart": "A gate that was killed gives, on its files, the answers it gave, with new signatures.",
     "risk:kill": "The kill switch denies everything, cancels what works, and survives a restart.",
     "risk:kill:down": "The kill switch holds when execution or the disk fails, and cancels once execution answers.",
+    "risk:day:live": "On a live market the day, and the loss that halts it, ends at the venue's midnight.",
 }
