@@ -7,6 +7,7 @@ it repeats the instant that was not committed; every stage answers a repeated qu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from agents.graph import Cycle, CycleGraph, transcript
 from agents.trace import RecordKind, Trace, read_trace
 from bus.clock import NS, monotonic_ns, sleep_s
 from bus.codec import encode
-from bus.errors import SchemaError
+from bus.errors import CallTimeoutError, RemoteError, SchemaError
 from bus.heartbeat import Reporter
 from bus.messages import (
     Account,
@@ -44,6 +45,9 @@ _T = TypeVar("_T")
 _MODEL_STAGES = frozenset({"analyst", "trader"})
 _PROGRESS_EVERY_NS = NS // 10
 _NOTHING_NEW_S = 0.1
+_PASSING = frozenset({"call_timeout", "source", "source_busy"})
+"""Refusals of a live market that pass: its vendor is slow or down. A desk that holds waits for it."""
+_LOG = logging.getLogger("outcry.orchestrator")
 
 
 class OrchestratorSpec(msgspec.Struct, frozen=True):
@@ -137,15 +141,20 @@ class Orchestrator:
         every_ns = self._spec.cycle_every_s * NS
         while not should_stop():
             started_ns = monotonic_ns()
-            tick = self._expect(self._call("feed", Advance(after_ns)), Tick)
+            try:
+                tick, settled, book = self._settle(after_ns)
+            except (CallTimeoutError, RemoteError) as error:
+                if not self._spec.hold or (isinstance(error, RemoteError) and error.code not in _PASSING):
+                    raise
+                _LOG.warning("an instant could not be settled and is tried again: %s", error)
+                sleep_s(_NOTHING_NEW_S)
+                continue
             now_ns = tick.clock.now_ns
             if now_ns <= after_ns:
                 if not self._spec.hold:
                     return RunDone(cycle, self._trace.chain)
                 sleep_s(_NOTHING_NEW_S)
                 continue
-            settled = self._expect(self._call("execution", SettleOrders(now_ns)), Settled)
-            book = self._expect(self._call("risk", SettleBook(now_ns)), BookSettled)
             records: list[tuple[RecordKind, str, Message]] = [
                 ("clock", "feed", tick.clock),
                 ("settled", "execution", settled),
@@ -177,6 +186,14 @@ class Orchestrator:
             client.close()
 
     # --- one instant ----------------------------------------------------------------------------------------------
+
+    def _settle(self, after_ns: int) -> tuple[Tick, Settled, BookSettled]:
+        """Move the clock and let execution and the gate settle; asked again, they answer the same."""
+        tick = self._expect(self._call("feed", Advance(after_ns)), Tick)
+        now_ns = tick.clock.now_ns
+        settled = self._expect(self._call("execution", SettleOrders(now_ns)), Settled)
+        book = self._expect(self._call("risk", SettleBook(now_ns)), BookSettled)
+        return tick, settled, book
 
     def _cycle(self, cycle: int, now_ns: int, info: DayInfo, account: Account) -> list[tuple[RecordKind, str, Message]]:
         start = Cycle(
