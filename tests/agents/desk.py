@@ -19,7 +19,9 @@ class FeedDesk:
 
     def __init__(self, folder: Path, instant: int) -> None:
         self.transport = LocalTransport()
-        self.feed: FeedService = build_feed(FeedSpec(str(write_sample(folder))), self.transport, DIRECTORY)
+        feed = build_feed(FeedSpec(str(write_sample(folder))), self.transport, DIRECTORY)
+        assert isinstance(feed, FeedService)
+        self.feed = feed
         self.transport.server(DIRECTORY["feed"], self.feed)
         self.transport.server(DIRECTORY["execution"], self)
         self.held: dict[str, int] = {}

@@ -26,4 +26,6 @@ REQUIREMENTS: dict[str, str] = {
     "stage:exit": "The sentiment stage lets every order pass that closes what is held, whatever the news.",
     "scripted:seed": "The scripted model answers the same question the same, and differently with another seed.",
     "scripted:day": "Over the sample day the scripted model trades, exits, and overreaches a few times.",
+    "orchestrator:hold": "A desk for tools asks no agent and stays when its day has ended.",
+    "orchestrator:waits": "A desk that holds waits for a vendor that is slow; what does not pass ends the run.",
 }
