@@ -23,10 +23,10 @@ check: $(STAMP)  ## Style, strict types, the import table, the bans
 	$(BIN)/lint-imports
 
 conformance: $(STAMP)  ## The official MCP conformance suite, on the product's own stack (npm)
-	bash scripts/conformance.sh
+	$(BIN)/python scripts/conformance.py
 
 acceptance: $(STAMP)  ## Independent clients: MCP Inspector, the TypeScript SDK, a Python agent framework (npm, pip)
-	bash scripts/acceptance.sh
+	$(BIN)/python scripts/acceptance.py
 
 tools-lock: $(STAMP)  ## Write down what tools/list says, after a description was changed on purpose
 	$(BIN)/python scripts/tools_lock.py
