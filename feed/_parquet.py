@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     import duckdb
     import numpy as np
 
-__all__ = ["COLUMNS", "Columns", "as_columns", "connect", "literal", "read_columns", "using", "write_columns"]
+__all__ = [
+    "COLUMNS",
+    "OPTIONAL",
+    "Columns",
+    "as_columns",
+    "connect",
+    "literal",
+    "read_columns",
+    "using",
+    "write_columns",
+]
 
 Columns = dict[str, "np.ndarray[Any, Any]"]
 """Column name → values, in the order of the rows."""
@@ -61,6 +71,9 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
 }
 """Table → column → DuckDB type. Times are UTC nanoseconds; symbols of a news item are joined by commas."""
+
+OPTIONAL: dict[str, dict[str, str]] = {"calendar": {"kind": "VARCHAR", "symbol": "VARCHAR"}}
+"""What a table may have behind those, all of it or nothing: a day sealed without it stays what it is."""
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -108,8 +121,11 @@ def read_columns(db: duckdb.DuckDBPyConnection, path: Path, table: str) -> Colum
 def _read(db: duckdb.DuckDBPyConnection, path: Path, table: str) -> Columns:
     import numpy as np
 
-    wanted, source = COLUMNS[table], literal(path)
+    source = literal(path)
     have = {row[0]: row[1] for row in db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [source]).fetchall()}
+    wanted = dict(COLUMNS[table])
+    if not OPTIONAL.get(table, {}).keys().isdisjoint(have):
+        wanted |= OPTIONAL[table]
     allowed = ", ".join(wanted)
     for name, kind in wanted.items():
         if name not in have:
@@ -133,12 +149,15 @@ def _read(db: duckdb.DuckDBPyConnection, path: Path, table: str) -> Columns:
 
 
 def as_columns(table: str, rows: Sequence[Sequence[Any]]) -> Columns:
-    """Return rows, whose values are in the order of ``COLUMNS``, as columns of the table's types."""
+    """Return rows, whose values are in the order of ``COLUMNS`` and ``OPTIONAL``, as columns of the table's types."""
     import numpy as np
 
     kinds: dict[str, Any] = {"VARCHAR": object, "BIGINT": np.int64, "DOUBLE": np.float64}
-    turned = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS[table])
-    pairs = zip(COLUMNS[table].items(), turned, strict=True)
+    wanted = dict(COLUMNS[table])
+    if rows and len(rows[0]) > len(wanted):
+        wanted |= OPTIONAL.get(table, {})
+    turned = list(zip(*rows, strict=True)) if rows else [()] * len(wanted)
+    pairs = zip(wanted.items(), turned, strict=True)
     return {name: np.array(values, dtype=kinds[kind]) for (name, kind), values in pairs}
 
 
@@ -151,7 +170,8 @@ def write_columns(db: duckdb.DuckDBPyConnection, path: Path, table: str, columns
         table: A key of ``COLUMNS``.
         columns: What ``as_columns`` gave.
     """
-    typed = ", ".join(f"{name}::{kind} AS {name}" for name, kind in COLUMNS[table].items())
+    kinds = COLUMNS[table] | OPTIONAL.get(table, {})
+    typed = ", ".join(f"{name}::{kinds[name]} AS {name}" for name in columns)
     target = str(path).replace("'", "''")
     db.register("frame", columns)
     try:

@@ -23,6 +23,7 @@ __all__ = ["check_table", "session_bounds", "session_zone"]
 
 _ZONES = {"XNYS": "America/New_York", "CMES": "UTC", "24/5": "UTC", "24/7": "UTC"}
 _MOST = 2**63 / SCALE
+_KINDS = frozenset({"economic", "earnings"})
 _NEXT = "mend the source and import it again, then run `outcry days check`"
 
 
@@ -78,6 +79,8 @@ def check_table(
     if table in ("bars", "quotes"):
         rules.intervals(bar_s, bounds)
     {"bars": rules.bars, "quotes": rules.quotes, "trades": rules.trades}.get(table, rules.identified)()
+    if "kind" in columns:
+        rules.kinds(known)
 
 
 class _Rules:
@@ -92,7 +95,7 @@ class _Rules:
             return
         row = int(bad.argmax())
         columns = self._columns
-        who = columns[next(name for name in ("symbol", "news_id", "event_id") if name in columns)][row]
+        who = columns[next(name for name in ("event_id", "news_id", "symbol") if name in columns)][row]
         where = f"{self._file}, row {row + 1:,} ({who}, {_when(columns['event_time'][row])})"
         raise DayError(f"{where}: {say(row)}: {_NEXT}")
 
@@ -199,6 +202,18 @@ class _Rules:
             seen: set[str] = set()
             again = np.array([one in seen or seen.add(one) is not None for one in ids], dtype=bool)
             self._refuse(again, lambda row: f"{name} {ids[row]!r} is there twice; each is unique")
+
+    def kinds(self, known: Collection[str]) -> None:
+        kind, symbol = self._columns["kind"], self._columns["symbol"]
+        self._refuse(
+            _among(kind, set(kind.tolist()) - _KINDS),
+            lambda row: f"kind is {kind[row]!r}; allowed are {', '.join(sorted(_KINDS))}",
+        )
+        strange = set(symbol.tolist()) - set(known) - {""}
+        told = ", ".join(sorted(known))
+        self._refuse(
+            _among(symbol, strange), lambda row: f"{symbol[row]!r} is not in day.toml, which has {told}; or leave it ''"
+        )
 
 
 def _later(bad: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

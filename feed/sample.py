@@ -169,5 +169,10 @@ def _calendar() -> list[list[Any]]:
     rows: list[list[Any]] = []
     for event_id, minute, name, importance, forecast, actual in plan:
         when = _OPEN_NS + minute * _MINUTE_NS
-        rows.append([event_id, when, when + 2 * NS, name, "US", importance, forecast, actual])
-    return rows
+        rows.append([event_id, when, when + 2 * NS, name, "US", importance, forecast, actual, "economic", ""])
+    earnings = _OPEN_NS + 150 * _MINUTE_NS
+    rows.append(
+        ["syn-earn-echo", earnings, earnings + 2 * NS, "ECHO quarterly earnings per share", "US", "high", "0.52"]
+        + ["0.61", "earnings", "ECHO"]
+    )
+    return sorted(rows, key=lambda row: row[1])

@@ -5,9 +5,12 @@ Not a service and without a clock: it is told ``as_of`` and gives nothing later.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
+
+from msgspec.structs import replace
 
 from bus.errors import ConfigError
 from bus.fixed import SCALE, to_nano
@@ -117,6 +120,16 @@ class DayStore:
                 found.setdefault(available, []).append(record)
         return found
 
+    @property
+    def date(self) -> str:
+        """The session date of the day."""
+        return self._day.manifest.date
+
+    @property
+    def bar_s(self) -> int:
+        """The length of a bar, in seconds."""
+        return self._day.manifest.bar_s
+
     def info(self) -> DayInfo:
         """Return the day as the feed describes it."""
         manifest = self._day.manifest
@@ -154,6 +167,26 @@ class DayStore:
         """Return the last ``limit`` bars of a symbol, oldest first."""
         return self._series(self._bars, symbol).last(limit, as_of_ns)
 
+    def bars_after(self, symbol: str, count: int, as_of_ns: int) -> tuple[Bar, ...]:
+        """Return the bars of a symbol available at a time, without the first ``count`` of them: what is new since."""
+        series = self._series(self._bars, symbol)
+        return tuple(series.records[count : bisect_right(series.available, as_of_ns)])
+
+    def find_news(self, words: Iterable[str], symbols: Iterable[str], since_ns: int, as_of_ns: int) -> list[NewsItem]:
+        """Return the items of any of the symbols (all when none is named) that have all the words, newest first.
+
+        A word is found where a word of the headline or the text begins with it, in capitals or not.
+        """
+        wanted = set(symbols)
+        patterns = [re.compile(rf"(?<!\w){re.escape(word)}", re.IGNORECASE) for word in words]
+        items = self._news[bisect_right(self._news_times, since_ns) : bisect_right(self._news_times, as_of_ns)]
+        return [
+            item
+            for item in reversed(items)
+            if (not wanted or wanted.intersection(item.symbols))
+            and all(pattern.search(item.headline) or pattern.search(item.body) for pattern in patterns)
+        ]
+
     def quote(self, symbol: str, as_of_ns: int) -> tuple[Quote, ...]:
         """Return the latest quote of a symbol, or nothing."""
         return self._series(self._quotes, symbol).last(1, as_of_ns)
@@ -182,13 +215,4 @@ class DayStore:
 
 
 def _unreleased(event: CalendarEvent) -> CalendarEvent:
-    return CalendarEvent(
-        event.event_id,
-        event.event_time_ns,
-        event.event_time_ns,
-        event.name,
-        event.country,
-        event.importance,
-        event.forecast,
-        "",
-    )
+    return replace(event, available_time_ns=event.event_time_ns, actual="")

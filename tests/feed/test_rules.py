@@ -16,6 +16,7 @@ from bus.clock import NS
 from bus.errors import DayError
 from feed.catalog import check_day, list_days
 from feed.format import Manifest, load_day, read_manifest, seal_folder, write_day
+from feed.store import DayStore
 from tests.feed.made import INSTRUMENTS, MANIFEST, MINUTE, OPEN, Tables, at, bar, made_day, quote, resealed, tables
 
 Change = Callable[[Tables], object]
@@ -219,3 +220,40 @@ def test_the_bounds_of_a_date_follow_daylight_saving(tmp_path: Path) -> None:
     rows["bars"][1][3] += 3600 * NS
     with pytest.raises(DayError, match="after the day's end, 2013-11-04 05:00"):
         write_day(tmp_path / "late", manifest, INSTRUMENTS, rows, checked=True)
+
+
+EARNINGS: list[Any] = ["eps", OPEN + 5 * MINUTE, OPEN + 5 * MINUTE, "AAA earnings", "US", "high", "1.0", "1.1"]
+
+
+@pytest.mark.requirement("charts:calendar-kinds")
+def test_a_calendar_with_kinds_loads_and_one_without_is_as_it_was(day: Path, tmp_path: Path) -> None:
+    plain = load_day(day)
+    assert "kind" not in plain.tables["calendar"]
+    assert [event.kind for event in DayStore(plain).calendar(2**62, 0, 2**62)] == ["economic"]
+
+    def earnings(rows: Tables) -> None:
+        rows["calendar"] = [[*row, "economic", ""] for row in rows["calendar"]] + [[*EARNINGS, "earnings", "AAA"]]
+
+    told = DayStore(load_day(resealed(day, tmp_path / "kinds", earnings))).calendar(OPEN, 0, 2**62)
+    assert [(event.kind, event.symbol, event.actual) for event in told] == [
+        ("economic", "", ""),
+        ("earnings", "AAA", ""),
+    ]
+
+
+@pytest.mark.requirement("charts:calendar-kinds")
+@pytest.mark.parametrize(
+    ("kind", "symbol", "says"),
+    [
+        ("rumour", "AAA", r"calendar.parquet, row 1 \(cpi, .*kind is 'rumour'; allowed are earnings, economic"),
+        ("earnings", "ZZZ", r"row 1 .*'ZZZ' is not in day.toml, which has AAA, BBB, CCC"),
+    ],
+)
+def test_a_kind_or_a_company_that_is_unknown_is_refused(
+    day: Path, tmp_path: Path, kind: str, symbol: str, says: str
+) -> None:
+    def change(rows: Tables) -> None:
+        rows["calendar"] = [[*row, kind, symbol] for row in rows["calendar"]]
+
+    with pytest.raises(DayError, match=says):
+        load_day(resealed(day, tmp_path / "broken", change))

@@ -146,6 +146,7 @@ def test_what_is_asked_wrongly_is_told_so(store: DayStore) -> None:
 def test_ticks_are_published_once_each(tmp_path: Path) -> None:
     transport = LocalTransport()
     feed = build_feed(FeedSpec(str(write_sample(tmp_path / "day"))), transport, DIRECTORY)
+    assert isinstance(feed, FeedService)
     listener = transport.subscriber(DIRECTORY["feed.pub"], ("tick",))
     for _ in range(4):
         feed.handle(Advance(feed.now_ns))

@@ -1,0 +1,28 @@
+"""What sessions, charts, watches and the reader of market data must do."""
+
+REQUIREMENTS: dict[str, str] = {
+    "charts:sessions": "Sessions are the venue's: half days, holidays, clock changes and years long past.",
+    "charts:light": "No run imports exchange_calendars before somebody asks for a session or a chart.",
+    "charts:unknown-calendar": "A calendar that is unknown or not installed is refused with what to do.",
+    "charts:anchor": "Buckets count from the session's open; the last is short, and none mixes hours in and out of it.",
+    "charts:half-day": "A half day ends early in every timeframe.",
+    "charts:dst": "In the weeks of a clock change every bucket is where the venue's clock says.",
+    "charts:always-open": "On a market that never closes buckets count from midnight UTC.",
+    "charts:days": "A day is a session, a week the sessions of an ISO week, a month the sessions of a month.",
+    "charts:extended": "Bars out of hours have their own buckets and are a day's bar only while it has nothing else.",
+    "charts:roll": "A bar rolls with time, whether or not a base bar came at its edge.",
+    "charts:missing": "Base bars that a session should have had by now are counted, and nothing is made up for them.",
+    "charts:incremental": "Bars in any order, twice or corrected give the charts that they give in order.",
+    "charts:cost": "A new bar costs the same however long the chart is.",
+    "charts:too-fine": "A timeframe that the base bars cannot make is refused with those that they can.",
+    "charts:history": "Older history of a vendor is put on its sessions and never on top of base bars.",
+    "charts:bounded": "A book keeps what it was told to keep and says that there was more.",
+    "charts:recorded": "On recorded days of equities, currencies and coins every chart agrees with the day's own bars.",
+    "charts:point-in-time": "A chart as of an earlier time is the one that was given then, and none looks ahead.",
+    "charts:aligned": "Watched charts are pushed as one set at every event; a missing minute is marked, not awaited.",
+    "charts:watches": "A watch asked for again changes nothing, and what is too large or misnamed is refused.",
+    "charts:reader": "A slow or dead reader never slows the publisher; it gets the newest and is told what it missed.",
+    "charts:clock": "The clock tells the venue's hours and nothing of how the recorded day ends.",
+    "charts:tools": "The questions of tools are answered, bounded and refused with what is allowed.",
+    "charts:calendar-kinds": "Scheduled events are economic or of a company, and days sealed without that still load.",
+}
