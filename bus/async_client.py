@@ -105,13 +105,14 @@ class AsyncClient:
         return open_answer(answer[ID_SIZE:])
 
     def close(self) -> None:
-        """Give the socket back; who still waits is told. May be called twice."""
+        """Give the socket back; who still waits is told. May be called twice, and when the loop has ended."""
         if self._closed:
             return
         self._closed = True
-        self._loop.remove_reader(self._fd)
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
         for future in self._open.values():
-            if not future.done():
+            if not future.done() and not self._loop.is_closed():
                 future.set_exception(CallTimeoutError(f"the client of {self._endpoint} was closed while it waited"))
         self._socket.close()
         self._context.term()

@@ -186,9 +186,8 @@ class Desk:
         self._drop_clients()
 
     def _drop_clients(self) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            for client in self._clients.values():
-                client.close()
+        for client in self._clients.values():
+            client.close()
         self._clients = {}
 
 

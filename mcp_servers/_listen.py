@@ -1,6 +1,6 @@
 """Published market data, brought from its socket into the event loop of the servers. Not a queue: see ``MarketReader``.
 
-A thread reads; the loop is never blocked, and what was missed is counted and told.
+A thread reads and waits until the loop has taken what it brought; what came meanwhile is conflated, counted and told.
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 from typing import Any
 
-from bus.errors import GapError, OutcryError
-from bus.messages import Message
+from bus.errors import OutcryError
 from bus.zmq_transport import ZmqTransport
+from feed.reader import MarketReader, Reading
 
 __all__ = ["Listeners"]
 
 _POLL_S = 0.2
+_QUEUE = 1
 
 
 class _Listener:
-    """One topic and who is called; the newest message waits at most once in the loop."""
+    """One topic and who is called."""
 
     def __init__(self, endpoint: str, topic: str, callback: Callable[[Any, int], None]) -> None:
         self._endpoint = endpoint
@@ -29,51 +30,35 @@ class _Listener:
         self._callback = callback
         self._loop = asyncio.get_running_loop()
         self._stop = Event()
-        self._lock = Lock()
-        self._newest: Message | None = None
-        self._missed = 0
+        self._taken = Event()
         self._thread = Thread(target=self._read, name=f"listen {topic}", daemon=True)
         self._thread.start()
 
-    def _gap(self, _topic: str, first: int, last: int) -> list[Message]:
-        with self._lock:
-            self._missed += last - first + 1
-        return []
-
     def _read(self) -> None:
         transport = ZmqTransport()
+        reader = MarketReader(transport, self._endpoint, (self._topic,), queue=_QUEUE)
         try:
-            reader = transport.subscriber(self._endpoint, (self._topic,), self._gap, from_start=False)
-            while not self._stop.is_set():
-                try:
-                    got = reader.receive(_POLL_S)
-                except GapError:
-                    continue
-                except OutcryError:
-                    return
-                if got is not None:
-                    self._deliver(got[2])
+            # The loop may have closed, or the publisher speak another version: nobody listens any more.
+            with contextlib.suppress(RuntimeError, OutcryError):
+                while not self._stop.is_set():
+                    reading = reader.receive(_POLL_S)
+                    if reading is not None:
+                        self._taken.clear()
+                        self._loop.call_soon_threadsafe(self._call, reading)
+                        while not self._taken.wait(_POLL_S) and not self._stop.is_set():
+                            pass
         finally:
+            reader.close()
             transport.close()
 
-    def _deliver(self, message: Message) -> None:
-        with self._lock:
-            waiting = self._newest is not None
-            self._missed += int(waiting)
-            self._newest = message
-        if not waiting:
-            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens
-                self._loop.call_soon_threadsafe(self._call)
-
-    def _call(self) -> None:
-        with self._lock:
-            message, self._newest = self._newest, None
-            missed, self._missed = self._missed, 0
-        if message is not None and not self._stop.is_set():
-            self._callback(message, missed)
+    def _call(self, reading: Reading) -> None:
+        self._taken.set()
+        if not self._stop.is_set():
+            self._callback(reading.message, reading.missed)
 
     def stop(self) -> None:
         self._stop.set()
+        self._taken.set()
 
     def join(self) -> None:
         self._thread.join(5.0)
