@@ -1,0 +1,1 @@
+"""Tests of the market servers: ohlc, news and calendar."""
