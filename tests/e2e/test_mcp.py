@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -69,8 +68,8 @@ def test_two_servers_share_one_clock_and_account_and_leave_nothing_behind(tmp_pa
             clock = await call(ohlc, "get_clock")
             account = await call(orders, "get_account")
             assert account["mode"] == "replay"
-            assert "2024-03-13 10:30" in text(await ohlc.call_tool("get_clock", {}))
-            assert "2024-03-13 10:30" in text(await orders.call_tool("get_account", {}))
+            assert "2024-03-13 10:31" in text(await ohlc.call_tool("get_clock", {}))
+            assert "2024-03-13 10:31" in text(await orders.call_tool("get_account", {}))
             assert clock
             assert len({pid for pid in desk_pids(tmp_path) if alive(pid)}) == 5
 
@@ -208,5 +207,6 @@ def test_every_call_is_on_record_beside_the_desk(tmp_path: Path) -> None:
     (audit,) = (tmp_path / "state").rglob("audit.jsonl")
     assert audit.stat().st_mode & 0o077 == 0
     records = [json.loads(line) for line in audit.read_text(encoding="utf-8").splitlines()]
-    assert [record["name"] for record in records if record.get("kind") == "tool"][-2:] == ["get_clock", "get_bars"]
-    assert os.sep not in records[-1]["name"]
+    told = [(record["name"], record["outcome"]) for record in records if record["method"] == "tools/call"]
+    assert told == [("get_clock", "ok"), ("get_bars", "error")]
+    assert {record["transport"] for record in records} == {"stdio"}
