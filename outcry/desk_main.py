@@ -5,6 +5,7 @@ Not a command for people: ``outcry mcp`` starts it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,21 +17,36 @@ from typing import Any, cast
 
 from bus.clock import sleep_s
 from bus.errors import OutcryError
-from outcry.desk import log_to, prepare, supervise
+from bus.messages import GetClock
+from bus.zmq_transport import ZmqTransport
+from outcry.desk import content_of, log_to, prepare, supervise
 from outcry.held import HeldDesk
 from outcry.link import NurseryLink
-from outcry.rundir import RunDir
+from outcry.rundir import RunDir, read_run_file, write_run_file
 
 __all__ = ["main"]
 
 _LOOK_S = 0.5
 _KEPT_RUNS = 4
+_WARM_S = 60.0
 
 
 def _leave_when_deserted(held: HeldDesk) -> None:
     while not held.deserted():
         sleep_s(_LOOK_S)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _warm(run_dir: Path) -> None:
+    """Have the feed load its venue's calendar, seconds of work, before the first tool asks for the time."""
+    with contextlib.suppress(OutcryError):
+        while (content := read_run_file(run_dir)).state != "running":
+            sleep_s(_LOOK_S / 10)
+        transport = ZmqTransport()
+        try:
+            transport.client(content.endpoints["feed"]).call(GetClock(), _WARM_S)
+        finally:
+            transport.close()
 
 
 def _forget_old(runs: Path) -> None:
@@ -68,8 +84,10 @@ def main(words: list[str]) -> int:
             raise
         _forget_old(runs)
         log_to(desk.run_dir)
+        write_run_file(desk.run_dir, content_of(desk, {}))
         held.announce(desk.run_dir)
-        Thread(target=_leave_when_deserted, args=(held,), daemon=True).start()
+        for work, of in ((_leave_when_deserted, held), (_warm, desk.run_dir)):
+            Thread(target=work, args=(of,), daemon=True).start()
         outcome = supervise(desk, link)
     except OutcryError as error:
         link.kill()
