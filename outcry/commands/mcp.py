@@ -142,9 +142,7 @@ def _join(given: argparse.Namespace, checked: _Given) -> Membership:
 
 
 async def _served(given: argparse.Namespace, options: ServerOptions, member: Membership) -> None:
-    import dataclasses
-
-    from mcp_servers._app import build_server
+    from mcp_servers._app import build_parts, build_server
     from mcp_servers._desk import Desk
     from mcp_servers._http import serve_http
     from mcp_servers._middleware import Guard
@@ -160,10 +158,7 @@ async def _served(given: argparse.Namespace, options: ServerOptions, member: Mem
             sys.stderr.write(f"{about}serving {given.server} on stdio (Ctrl-D ends it)\n")
             await serve_stdio(server, options)
             return
-        parts = {
-            name: build_server(desk, dataclasses.replace(options, servers=(name,)), guard, changes)
-            for name in options.servers
-        }
+        parts = build_parts(desk, options, server)
 
         def ready(url: str) -> None:
             sys.stderr.write(f"{about}serving {given.server} at {url} (Ctrl-C ends it)\n")
@@ -222,7 +217,12 @@ def _print_config(given: argparse.Namespace) -> int:
         words += ["--confirm-above", given.confirm_above]
     if given.live:
         words.append("--live")
-    print(print_config(given.print_config, words))
+    url, bearer = "", False
+    if given.http:
+        options = _check(given).options
+        url = options.public_url or f"http://{options.host}:{options.port}/mcp"
+        bearer = options.tokens_file is not None
+    print(print_config(given.print_config, words, url, bearer=bearer))
     return 0
 
 
