@@ -243,7 +243,7 @@ class LiveFeed:
     # --- the clock ----------------------------------------------------------------------------------------------------
 
     def _advance(self, after_ns: int) -> Message | Deferred:
-        return self._instants.after(self._answers.allowed(after_ns)) or self._pump.next_instant()
+        return self._instants.after(self._answers.allowed(after_ns)) or self._pump.next_instant(after_ns)
 
     def _tick_at(self, now_ns: int) -> Tick:
         tick = self._instants.at(self._answers.allowed(now_ns))

@@ -1,4 +1,4 @@
-"""What the feed process is told. Not the day itself: that is read from its folder."""
+"""What the feed process is told. Not the day itself, nor a vendor's keys: those it reads from where they are."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ class FeedSpec(msgspec.Struct, frozen=True):
     """What the feed serves.
 
     Attributes:
-        day: The folder or zip of a sealed day; empty for a live market.
-        symbols: What the desk trades; empty for the day's own default.
-        clock_file: Where the clock is kept, so that a restarted feed goes on at its time; empty for no file.
+        day: The folder or zip of a sealed day; empty where there is a source.
+        symbols: What the desk trades; empty for the day's own default, or for all of the source's symbols.
+        clock_file: Where the clock is kept, so that a restarted feed goes on at its time; empty for no file. Of a live
+            feed it holds the instants of one run, so each run has its own.
         source: Whose live market; None for a day.
-        cache_file: Where a live market's records are kept across restarts; empty for nowhere.
+        cache_file: Where a live feed keeps what its vendor said, from run to run; empty for memory.
     """
 
     day: str
