@@ -78,6 +78,7 @@ class Spans:
         self._calendar = calendar
         self._base_s = base_s
         self._base_ns = base_s * NS
+        self._date = (0, 0)
         self._groups: dict[tuple[Timeframe, str], Group] = {}
         self.offered = offered(base_s)
 
@@ -180,9 +181,13 @@ class Spans:
         return -(-(end - start) // self._base_ns) if by_ns >= end else (by_ns - start) // self._base_ns
 
     def _date_bounds(self, ns: int) -> tuple[int, int]:
-        calendar = self._calendar
-        day = calendar.date_of(ns)
-        return calendar.midnight(day), calendar.midnight((date.fromisoformat(day) + timedelta(days=1)).isoformat())
+        low, high = self._date
+        if not low <= ns < high:
+            calendar = self._calendar
+            day = calendar.date_of(ns)
+            after = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+            self._date = low, high = calendar.midnight(day), calendar.midnight(after)
+        return low, high
 
 
 def _itself(open_ns: int, end_ns: int) -> Span:

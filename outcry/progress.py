@@ -1,4 +1,4 @@
-"""How far a run is, on standard error: a bar on a terminal, a line every tenth elsewhere. Not a log."""
+"""How far a run is, on standard error: a bar on a terminal, elsewhere a line every tenth, or minute live. Not a log."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bus.messages import Progress
 __all__ = ["ProgressLine"]
 
 _WIDTH = 24
+_LIVE_EVERY_NS = 60 * NS
 _EVERY_NS = NS // 10
 
 
@@ -31,9 +32,10 @@ class ProgressLine:
         if self._silent:
             return
         clock = progress.clock
-        share = (clock.index + 1) / max(1, clock.total)
+        share = (clock.index + 1) / clock.total if clock.total else 0.0
+        far = f"{share:4.0%}" if clock.total else "live"  # nobody knows how long a live market goes on
         text = (
-            f"{share:4.0%}  {iso(clock.now_ns)}  cycles {progress.cycles}  orders wanted {progress.intents}  "
+            f"{far}  {iso(clock.now_ns)}  cycles {progress.cycles}  orders wanted {progress.intents}  "
             f"fills {progress.fills}  denied {progress.denied}  equity {round(from_nano(progress.equity_nano), 2):,f}"
         )
         if self._terminal:
@@ -44,8 +46,8 @@ class ProgressLine:
             full = int(share * _WIDTH)
             self._stream.write(f"\r\x1b[K[{'=' * full}{' ' * (_WIDTH - full)}] {text}")
             self._open = True
-        elif int(share * 10) > self._tenths:
-            self._tenths = int(share * 10)
+        elif (tenths := int(share * 10) if clock.total else clock.now_ns // _LIVE_EVERY_NS) > self._tenths:
+            self._tenths = tenths
             self._stream.write(f"{text}\n")
         self._stream.flush()
 

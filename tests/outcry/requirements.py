@@ -47,4 +47,5 @@ REQUIREMENTS: dict[str, str] = {
     "held:refused": "A desk that cannot start, or a run that cannot be joined, is refused with the reason.",
     "config:live": "Real money needs two keys, and anything unclear is paper.",
     "config:feed": "A live market names its symbols; the feed alone is given its vendor's keys.",
+    "progress:lines": "Progress is told every tenth of a day, and every minute of a live market, which has no end.",
 }
