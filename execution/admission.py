@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from bus.errors import TicketError
-from bus.messages import CancelAll, Ticket, TicketedOrder
-from risk.tickets import cancel_all_digest, order_digest, read_public_key, verify
+from bus.messages import CancelAll, CancelOrder, Ticket, TicketedOrder
+from risk.tickets import cancel_all_digest, cancel_digest, order_digest, read_public_key, verify
 
 __all__ = ["Admission"]
 
@@ -58,6 +58,15 @@ class Admission:
             TicketError: It does not verify; nothing must be canceled.
         """
         self._verify(request.ticket, cancel_all_digest(self._client, request.now_ns, request.reason), now_ns)
+
+    def check_cancel_order(self, request: CancelOrder, now_ns: int) -> None:
+        """Verify the ticket of a cancel of one order.
+
+        Raises:
+            TicketError: It does not verify; nothing must be canceled.
+        """
+        over = cancel_digest(self._client, request.client_order_id, request.now_ns, request.reason)
+        self._verify(request.ticket, over, now_ns)
 
     def _read(self) -> None:
         key_id, key = read_public_key(self._file)

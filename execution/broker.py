@@ -12,9 +12,29 @@ import msgspec
 
 from bus.messages import Fill, OrderIntent, Tick
 
-__all__ = ["Broker", "BrokerReport", "KnownOrder", "ReportKind"]
+__all__ = ["Broker", "BrokerReport", "KnownOrder", "Offered", "ReportKind"]
 
 ReportKind: TypeAlias = Literal["unknown", "accepted", "fill", "canceled", "expired", "rejected"]
+
+
+class Offered(msgspec.Struct, frozen=True):
+    """What a broker takes, in the words of the messages; what is not named here is refused before the gate.
+
+    Attributes:
+        name: The broker.
+        order_types: Such as ``market``.
+        times_in_force: Such as ``day``.
+        order_classes: ``simple`` is a lone order.
+        replaces: Whether a working order can be changed.
+        shorts: Whether what is not held can be sold.
+    """
+
+    name: str
+    order_types: tuple[str, ...]
+    times_in_force: tuple[str, ...]
+    order_classes: tuple[str, ...]
+    replaces: bool
+    shorts: bool
 
 
 class BrokerReport(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ journal about the past. Conventions:
 - An order whose ticket does not verify leaves no trace in the journal: it is answered with a ``rejected`` event of
   sequence number 0, which is not part of the client's sequence, and does not hinder the orders beside it.
 - The same order again (same id, same bytes) is answered with the events of the first time and not sent again.
-- A cancel-all does not wait for the feed. The same one again cancels nothing that was sent after it.
+- A cancel does not wait for the feed. The same cancel-all again cancels nothing that was sent after it; the same
+  cancel of one order again is answered with what the first one caused.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from bus.codec import canonical
 from bus.errors import BusError, ConfigError, TicketError
 from bus.messages import (
     CancelAll,
+    CancelOrder,
     EventsSince,
     Executed,
     ExecutionAsk,
     GetAccount,
+    GetCapabilities,
+    GetOrders,
     Message,
     Ok,
     OrderEvent,
@@ -33,11 +37,14 @@ from bus.messages import (
     TicketedOrder,
 )
 from bus.transport import Client, Directory, Transport
+from execution._tool_questions import capabilities, orders_page
 from execution.admission import Admission
+from execution.broker import Offered
 from execution.engine import BrokerFactory, Engine
 from execution.journal import Journal
-from execution.paper import PaperBroker
+from execution.paper import PAPER_OFFERS, PaperBroker
 from execution.spec import GatewaySpec
+from execution.states import WORKING
 
 __all__ = ["Gateway", "build_gateway"]
 
@@ -45,7 +52,14 @@ __all__ = ["Gateway", "build_gateway"]
 class Gateway:
     """Answers for one client's orders."""
 
-    def __init__(self, spec: GatewaySpec, feed: Client, journal: Journal, make_broker: BrokerFactory) -> None:
+    def __init__(
+        self,
+        spec: GatewaySpec,
+        feed: Client,
+        journal: Journal,
+        make_broker: BrokerFactory,
+        offered: Offered = PAPER_OFFERS,
+    ) -> None:
         """Read the journal back.
 
         Args:
@@ -53,7 +67,10 @@ class Gateway:
             feed: The clock and the prices.
             journal: Where everything is written first.
             make_broker: Makes the broker.
+            offered: What that broker takes.
         """
+        self._spec = spec
+        self._offered = offered
         self._journal = journal
         self.engine = Engine(spec, feed, journal, make_broker)
         self._admission = Admission(spec.client, spec.run_id, Path(spec.public_key_file))
@@ -62,7 +79,7 @@ class Gateway:
         """Answer one request.
 
         Raises:
-            TicketError: A cancel-all whose ticket does not verify.
+            TicketError: A cancel whose ticket does not verify.
             JournalError: The journal cannot be written: nothing was sent.
             BusError: A request that is not for execution, or the feed did not answer.
         """
@@ -78,14 +95,20 @@ class Gateway:
                 return OrderEvents(tuple(events[max(seq, 0) :]), len(events))
             case GetAccount(now_ns=now_ns):
                 return self.engine.account(now_ns)
+            case GetOrders():
+                return orders_page(request, self.engine.book, self.engine.now_ns)
+            case GetCapabilities():
+                return capabilities(self._spec, self._offered, self.engine.now_ns)
             case CancelAll():
                 return self._cancel_all(request)
+            case CancelOrder():
+                return self._cancel_order(request)
             case Ping():
                 return Ok("execution")
             case _:
                 raise BusError(
                     f"execution does not answer {type(request).__name__}; it answers StageRequest with ExecutionAsk, "
-                    "SettleOrders, EventsSince, GetAccount, CancelAll and Ping"
+                    "SettleOrders, EventsSince, GetAccount, GetOrders, GetCapabilities, CancelAll, CancelOrder and Ping"
                 )
 
     def close(self) -> None:
@@ -173,6 +196,35 @@ class Gateway:
         caused = tuple(event for event in events[first_seq - 1 :] if event.reason.startswith(prefix))
         # Not the newest event there is: the answer must be the same one when it is asked for again.
         return OrderEvents(caused, caused[-1].seq if caused else first_seq - 1)
+
+    def _cancel_order(self, request: CancelOrder) -> OrderEvents:
+        """Cancel one order and answer with the events that this caused; none when it was over before."""
+        ticket, client_order_id = request.ticket, request.client_order_id
+        order = self.engine.book.orders.get(client_order_id)
+        if order is not None and order.status in WORKING:
+            self.engine.broker()
+        now_ns = max(self.engine.now_ns, ticket.issued_ns)
+        self._admission.check_cancel_order(request, now_ns)
+        book = self.engine.book
+        order = book.orders.get(client_order_id)
+        if order is None:
+            raise BusError(f"there is no order {client_order_id} in this run; see which there are with GetOrders")
+        purpose = f"cancel {client_order_id}"
+        used = self.engine.tickets.get(ticket.ticket_id)
+        if used is not None and used[0] != purpose:
+            raise TicketError(f"ticket {ticket.ticket_id} was used for something else; ask the gate again")
+        prefix = f"{purpose} {ticket.ticket_id}: "
+        if client_order_id in book.working:
+            if used is None:
+                used = (purpose, len(book.events) + 1)
+                with self._journal.batch():
+                    self._journal.use_ticket(ticket, used[0], now_ns, used[1])
+                self.engine.tickets[ticket.ticket_id] = used
+            # Also when this was killed between the use of the ticket and its effect.
+            self.engine.cancel([order], f"{prefix}{request.reason}", now_ns)
+        events = self.engine.book.orders[client_order_id].events
+        caused = tuple(event for event in events if event.reason.startswith(prefix))
+        return OrderEvents(caused, caused[-1].seq if caused else len(self.engine.book.events))
 
 
 def build_gateway(spec: GatewaySpec, transport: Transport, directory: Directory) -> Gateway:

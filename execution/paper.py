@@ -16,11 +16,14 @@ from collections.abc import Iterable
 from bus.fixed import from_nano, notional_nano
 from bus.ids import derived_id
 from bus.messages import Bar, Fill, Instrument, OrderIntent, Quote, Tick
-from execution.broker import BrokerReport, KnownOrder
+from execution.broker import BrokerReport, KnownOrder, Offered
 from execution.fills import capacity_nano, fee_total_nano, limit_price_nano, same_interval, taking_price_nano
 from execution.spec import GatewaySpec
 
-__all__ = ["PaperBroker"]
+__all__ = ["PAPER_OFFERS", "PaperBroker"]
+
+PAPER_OFFERS = Offered("paper", ("market", "limit"), ("day", "ioc"), ("simple",), replaces=False, shorts=True)
+"""What the paper broker takes; it lends what is sold short without limit, the gate bounds it."""
 
 
 class _Working:

@@ -12,13 +12,16 @@ from pathlib import Path
 from bus.clock import NS, iso
 from bus.errors import BusError, JournalError
 from bus.messages import (
+    AskCancel,
     CancelAll,
+    GetLimits,
     GetRiskState,
     Kill,
     Message,
     Ok,
     OrderIntent,
     Ping,
+    PreviewOrders,
     Resume,
     RiskAsk,
     RiskState,
@@ -31,6 +34,7 @@ from bus.messages import (
     Verdicts,
 )
 from bus.transport import Client, Directory, Transport
+from risk._tool_questions import cancel_orders, limits_in_words
 from risk.ceilings import CANCEL_LIFETIME_NS
 from risk.checks import Case, Denial, judge
 from risk.journal import GateJournal, Judged
@@ -104,6 +108,12 @@ class Gate:
                 return settled
             case GetRiskState():
                 return self._state()
+            case PreviewOrders():
+                return StageResult("risk", request.cycle, max(self._sight.now_ns, 0), self._preview(request))
+            case GetLimits():
+                return limits_in_words(self._spec, self._version, self._sight, self._times)
+            case AskCancel():
+                return cancel_orders(request, self._spec, self._sight, self._signer, self._execution)
             case Kill(reason=reason, by=by):
                 return self._kill(reason[:200], by[:80])
             case Resume(by=by):
@@ -113,14 +123,14 @@ class Gate:
             case _:
                 raise BusError(
                     f"the gate does not answer {type(request).__name__}; it answers StageRequest with RiskAsk, "
-                    "SettleBook, GetRiskState, Kill, Resume and Ping"
+                    "SettleBook, GetRiskState, PreviewOrders, GetLimits, AskCancel, Kill, Resume and Ping"
                 )
 
     # --- judging ----------------------------------------------------------------------------------------------------
 
     def _judge_all(self, request: StageRequest, intents: tuple[OrderIntent, ...]) -> Verdicts:
         """Judge a batch: written as one, then answered; when it cannot be written, none of it happened."""
-        trouble = self._trouble(request)
+        trouble = self._trouble(request.client, request.run_id, request.now_ns)
         fresh: list[Judged] = []
         try:
             judged = [self._entry(intent, request.cycle, trouble, fresh) for intent in intents]
@@ -141,15 +151,36 @@ class Gate:
         )
         return Verdicts(tuple(entry.verdict for entry in judged), orders)
 
-    def _trouble(self, request: StageRequest) -> Denial | None:
-        """Return why nothing of a request can be judged."""
-        if request.client != self._spec.client or request.run_id != self._spec.run_id:
+    def _preview(self, request: PreviewOrders) -> Verdicts:
+        """Return the verdicts a request would get, and leave no trace: not on disk, not in the book, not in a count."""
+        trouble = self._trouble(request.client, request.run_id, None)
+        fresh: list[Judged] = []
+        twins = dict(self._twins)
+        try:
+            judged = [self._entry(intent, request.cycle, trouble, fresh) for intent in request.intents]
+            told = tuple(
+                self._verdict(entry.intent, APPROVED, "every check passes now; nothing is reserved and nothing sent")
+                if entry.ticket is not None and entry in fresh
+                else entry.verdict
+                for entry in judged
+            )
+        except Exception as error:
+            why = f"the gate failed on this batch ({type(error).__name__}); nothing of it would pass"
+            told = tuple(self._verdict(intent, "check_failed", why) for intent in request.intents)
+        finally:
+            self._forget(fresh)
+            self._twins = twins
+        return Verdicts(told, ())
+
+    def _trouble(self, client: str, run_id: str, now_ns: int | None) -> Denial | None:
+        """Return why nothing of a request can be judged; with no time of its own, its intents' times are judged."""
+        if client != self._spec.client or run_id != self._spec.run_id:
             return "wrong_client", f"this gate judges {self._spec.client!r} in its own run; ask that client's gate"
         try:
             self._sight.wake()
         except BusError as error:
             return "feed_unavailable", f"the gate could not learn prices or fills: {error}; ask again when it can"
-        if request.now_ns != self._sight.now_ns or request.now_ns < 0:
+        if (now_ns is not None and now_ns != self._sight.now_ns) or self._sight.now_ns < 0:
             at = iso(max(self._sight.now_ns, 0)) if self._sight.now_ns >= 0 else "before its first instant"
             return "clock_mismatch", f"the request's time is not the gate's, {at}; settle the book there, then ask"
         return None
@@ -264,6 +295,11 @@ class Gate:
 
     def _closed(self, intents: tuple[OrderIntent, ...], fresh: list[Judged], code: str, why: str) -> Verdicts:
         """Take back what could not be written, and deny the whole batch."""
+        self._forget(fresh)
+        return Verdicts(tuple(self._verdict(intent, code, why) for intent in intents), ())
+
+    def _forget(self, fresh: list[Judged]) -> None:
+        """Take back what was remembered of entries that are not written."""
         for entry in fresh:
             if entry.final:
                 del self._known[entry.intent.client_order_id]
@@ -272,7 +308,6 @@ class Gate:
                 self._times.pop()
                 # What else had this content was approved before the window, or this one had been a duplicate.
                 self._twins.pop(_content(entry.intent), None)
-        return Verdicts(tuple(self._verdict(intent, code, why) for intent in intents), ())
 
     def _signed(self, ticket: Ticket) -> Ticket:
         return sign(

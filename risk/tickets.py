@@ -23,6 +23,7 @@ from bus.messages import OrderIntent, Ticket
 __all__ = [
     "Signer",
     "cancel_all_digest",
+    "cancel_digest",
     "order_digest",
     "publish_public_key",
     "read_public_key",
@@ -39,6 +40,11 @@ def order_digest(intent: OrderIntent) -> str:
 def cancel_all_digest(client: str, now_ns: int, reason: str) -> str:
     """Return the digest that a ticket for cancelling everything is over."""
     return digest("cancel_all", client, now_ns, reason, size=32)
+
+
+def cancel_digest(client: str, client_order_id: str, now_ns: int, reason: str) -> str:
+    """Return the digest that a ticket for cancelling one order is over."""
+    return digest("cancel", client, client_order_id, now_ns, reason, size=32)
 
 
 class Signer:
@@ -77,8 +83,8 @@ def sign(
     Args:
         signer: The gate's key.
         client: Whose order.
-        over: ``order_digest`` or ``cancel_all_digest``.
-        subject: What the ticket id is derived from: the client order id, or ``cancel_all`` and its time.
+        over: ``order_digest``, ``cancel_digest`` or ``cancel_all_digest``.
+        subject: What the ticket id is derived from: the client order id, or what is canceled and when.
         limits_version: The limits the order was judged by.
         issued_ns: The gate's clock.
         lifetime_ns: How long the ticket is good for.

@@ -26,5 +26,8 @@ REQUIREMENTS: dict[str, str] = {
     "risk:restart": "A gate that was killed gives, on its files, the answers it gave, with new signatures.",
     "risk:kill": "The kill switch denies everything, cancels what works, and survives a restart.",
     "risk:kill:down": "The kill switch holds when execution or the disk fails, and cancels once execution answers.",
+    "risk:preview:same": "A preview gives the codes and texts that a verdict would have, and leaves no trace.",
+    "risk:limits:words": "The limits are told with what is used of them and their ceilings.",
+    "risk:cancel": "Orders are canceled one by one with a ticket for each, also while killed; others are refused.",
     "risk:day:live": "On a live market the day, and the loss that halts it, ends at the venue's midnight.",
 }

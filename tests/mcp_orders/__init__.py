@@ -1,0 +1,1 @@
+"""The order tools through real clients on a real desk."""
