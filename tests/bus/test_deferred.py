@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -35,7 +35,7 @@ class Vendor:
 
 
 @contextmanager
-def served(path: Path, vendor: Vendor) -> Iterator[str]:
+def served(path: Path, vendor: Vendor) -> Generator[str]:
     endpoint = f"ipc://{path / 'v'}"
     transport = ZmqTransport()
     server = transport.server(endpoint, vendor)

@@ -104,8 +104,8 @@ class SmallFeed:
         match request:
             case DescribeDay():
                 return DayInfo(
-                    self.day_id, self.kind, "seal", "XNYS", self.timezone, self.bar_s, START_NS, START_NS, 1, 1, INSTRUMENTS,
-                    TRADED,
+                    self.day_id, self.kind, "seal", "XNYS", self.timezone, self.bar_s, START_NS, START_NS, 1, 1,
+                    INSTRUMENTS, TRADED,
                 )  # fmt: skip
             case TickAt(now_ns=now_ns) if now_ns <= self.now_ns:
                 return Tick(ClockTick(now_ns, 0, 1, False))
