@@ -350,7 +350,7 @@ class Canceled(Struct, frozen=True):
 
 
 class PreviewOrders(Struct, frozen=True):
-    """Ask the gate for its verdict without reserving, remembering or signing (answer: ``Verdicts`` without orders)."""
+    """Ask the gate for its verdict without reserving, remembering or signing (answer: ``StageResult`` with ``Verdicts``)."""
 
     client: str
     run_id: str

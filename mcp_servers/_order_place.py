@@ -36,7 +36,7 @@ _PLACE = (
 async def run_plan(floor: OrderFloor, plan: Plan, confirmed: object) -> CallToolResult:
     """Send a plan that is confirmed or needs no confirming; a foretold denial is answered without sending."""
     check_confirmed(confirmed)
-    if False:
+    if plan.denial is not None:
         return await denial_answer(floor, plan, *plan.denial)
     return await outcomes_answer(floor, plan.caps, await submit(floor, plan))
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bus.messages import GetOrders, Kill, Orders, RiskState
+from bus.messages import GetOrders, Kill, Message, Orders, PreviewOrders, RiskState
 from tests.mcp_market.floor import Mode, text_of
+from tests.mcp_orders.between import Forward, between
 from tests.mcp_orders.seat import Answer, Person, holdings, seat, sent
 from tests.mcp_servers.desk import RunningDesk
 
@@ -104,6 +105,30 @@ def test_nobody_is_asked_about_what_the_gate_would_deny_or_what_is_sent_already(
         table.data("place_order", **LARGE, client_order_id="k")
         assert len(person.questions) == 1
     assert len(sent(running)) == 1
+
+
+@pytest.mark.requirement("orders:confirm")
+def test_a_denial_that_has_passed_since_does_not_send_what_nobody_confirmed(running: RunningDesk, era: Mode) -> None:
+    person = Person()
+
+    def move_on(request: Message, forward: Forward) -> Message:
+        answer = forward(request)
+        if isinstance(request, PreviewOrders):
+            running.advance(3)
+        return answer
+
+    with seat(running, era, person, above=ABOVE) as table:
+        table.data("place_order", **LARGE, client_order_id="first")
+    person.questions.clear()
+    before = sent(running)
+    with (
+        between(running, "risk", move_on) as directory,
+        seat(running, era, person, directory=directory, above=ABOVE) as table,
+    ):
+        text = table.error("place_order", **LARGE, client_order_id="second")
+    assert "duplicate" in text
+    assert person.questions == []
+    assert sent(running) == before
 
 
 @pytest.mark.requirement("orders:confirm")
