@@ -350,7 +350,10 @@ class Canceled(Struct, frozen=True):
 
 
 class PreviewOrders(Struct, frozen=True):
-    """Ask the gate for its verdict without reserving, remembering or signing (answer: ``StageResult`` with ``Verdicts``)."""
+    """Ask the gate for its verdict without reserving, remembering or signing.
+
+    The answer is a ``StageResult`` with ``Verdicts`` that has no orders.
+    """
 
     client: str
     run_id: str
