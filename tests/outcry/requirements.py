@@ -48,4 +48,5 @@ REQUIREMENTS: dict[str, str] = {
     "config:live": "Real money needs two keys, and anything unclear is paper.",
     "config:feed": "A live market names its symbols; the feed alone is given its vendor's keys.",
     "progress:lines": "Progress is told every tenth of a day, and every minute of a live market, which has no end.",
+    "config:examples": "Every example configuration is one that a desk can be put together from.",
 }
