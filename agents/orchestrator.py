@@ -45,6 +45,7 @@ _T = TypeVar("_T")
 _MODEL_STAGES = frozenset({"analyst", "trader"})
 _PROGRESS_EVERY_NS = NS // 10
 _NOTHING_NEW_S = 0.1
+_TROUBLE_S = 0.5
 _PASSING = frozenset({"call_timeout", "source", "source_busy"})
 """Refusals of a live market that pass: its vendor is slow or down. A desk that holds waits for it."""
 _LOG = logging.getLogger("outcry.orchestrator")
@@ -135,7 +136,7 @@ class Orchestrator:
         Raises:
             OutcryError: The feed, the gate or execution failed for good, or a log cannot be written.
         """
-        info = self._expect(self._call("feed", DescribeDay()), DayInfo)
+        info = self._describe(should_stop)
         cycle, last_cycle_ns = self._trace.cycles()
         after_ns = self._trace.last_ns
         every_ns = self._spec.cycle_every_s * NS
@@ -144,10 +145,9 @@ class Orchestrator:
             try:
                 tick, settled, book = self._settle(after_ns)
             except (CallTimeoutError, RemoteError) as error:
-                if not self._spec.hold or (isinstance(error, RemoteError) and error.code not in _PASSING):
+                if not self._spec.hold:
                     raise
-                _LOG.warning("an instant could not be settled and is tried again: %s", error)
-                sleep_s(_NOTHING_NEW_S)
+                self._wait_out(error, "an instant could not be settled")
                 continue
             now_ns = tick.clock.now_ns
             if now_ns <= after_ns:
@@ -186,6 +186,28 @@ class Orchestrator:
             client.close()
 
     # --- one instant ----------------------------------------------------------------------------------------------
+
+    def _describe(self, should_stop: Callable[[], bool]) -> DayInfo:
+        """Learn what is traded. Agents need it at once; a desk for tools waits, and its tools say what is wrong."""
+        while True:
+            try:
+                return self._expect(self._call("feed", DescribeDay()), DayInfo)
+            except (CallTimeoutError, RemoteError) as error:
+                if not self._spec.hold or self._spec.decide or should_stop():
+                    raise
+                self._wait_out(error, "the market could not be described")
+
+    @staticmethod
+    def _wait_out(error: CallTimeoutError | RemoteError, what: str) -> None:
+        """Wait a little where the trouble passes.
+
+        Raises:
+            RemoteError: It does not.
+        """
+        if isinstance(error, RemoteError) and error.code not in _PASSING:
+            raise error
+        _LOG.warning("%s, and is tried again: %s", what, error)
+        sleep_s(_TROUBLE_S if isinstance(error, RemoteError) else 0.0)
 
     def _settle(self, after_ns: int) -> tuple[Tick, Settled, BookSettled]:
         """Move the clock and let execution and the gate settle; asked again, they answer the same."""

@@ -112,6 +112,20 @@ def test_an_instant_that_a_vendor_holds_up_is_settled_when_it_answers(tmp_path: 
 
 
 @pytest.mark.requirement("orchestrator:waits")
+def test_a_market_that_cannot_be_described_yet_is_asked_again(tmp_path: Path) -> None:
+    left = [2]
+
+    def down(request: Message) -> None:
+        if isinstance(request, DescribeDay) and left[0]:
+            left[0] -= 1
+            raise SourceError("the vendor is down")
+
+    market = Market(down)
+    run_until(market, tmp_path, market.at_the_end)
+    assert left == [0]
+
+
+@pytest.mark.requirement("orchestrator:waits")
 @pytest.mark.parametrize(("hold", "error"), [(False, SourceError("down")), (True, BusError("broken"))])
 def test_what_does_not_pass_ends_the_run(tmp_path: Path, hold: bool, error: OutcryError) -> None:
     def fails(request: Message) -> None:
