@@ -30,7 +30,9 @@ def nothing_is_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     told = [
         record.getMessage()
         for record in caplog.get_records("call")
-        if record.name.startswith(("asyncio", "aiohttp", "ccxt")) and record.levelno >= logging.WARNING
+        if record.name.startswith(("asyncio", "aiohttp", "ccxt"))
+        and record.levelno >= logging.WARNING
+        and record.name != "aiohttp.server"  # the venue's own: who leaves in the middle of a handshake is its client
     ]
     assert told == []
     assert threads() == []
