@@ -16,9 +16,10 @@ from bus.errors import ConfigError
 from bus.ids import digest
 from bus.messages import DayInfo
 
-__all__ = ["ClockFile"]
+__all__ = ["CLOCK_FORMAT", "ClockFile"]
 
-_FORMAT = struct.Struct(">q16s")
+CLOCK_FORMAT = struct.Struct(">q16s")
+"""UTC nanoseconds, and a digest of the day and symbols."""
 
 
 class ClockFile:
@@ -50,11 +51,11 @@ class ClockFile:
         Raises:
             ConfigError: What stands there is no instant of this day and these symbols.
         """
-        data = os.pread(self._file, _FORMAT.size + 1, 0) if self._file >= 0 else b""
+        data = os.pread(self._file, CLOCK_FORMAT.size + 1, 0) if self._file >= 0 else b""
         if not data:
             return -1
-        if len(data) == _FORMAT.size:
-            now_ns, of = _FORMAT.unpack(data)
+        if len(data) == CLOCK_FORMAT.size:
+            now_ns, of = CLOCK_FORMAT.unpack(data)
             index = bisect_left(instants, now_ns)
             if of == self._of and index < len(instants) and instants[index] == now_ns:
                 return int(now_ns)
@@ -67,7 +68,7 @@ class ClockFile:
     def write(self, now_ns: int) -> None:
         """Put the clock in the file, in one write."""
         if self._file >= 0:
-            os.pwrite(self._file, _FORMAT.pack(now_ns, self._of), 0)
+            os.pwrite(self._file, CLOCK_FORMAT.pack(now_ns, self._of), 0)
 
     def close(self) -> None:
         """Close the file; may be called twice."""

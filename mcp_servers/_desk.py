@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ from bus.messages import (
     QueryInstruments,
 )
 from bus.transport import Directory
+from feed.clock_reader import ClockReader
 from mcp_servers._listen import Listeners
 from mcp_servers.options import ServerOptions
 
@@ -51,13 +53,16 @@ def _zone(name: str) -> ZoneInfo:
 class Desk:
     """The services of one running desk, for tools on an event loop."""
 
-    def __init__(self, directory: Directory, options: ServerOptions, mode: Mode) -> None:
+    def __init__(
+        self, directory: Directory, options: ServerOptions, mode: Mode, clock_file: Path | None = None
+    ) -> None:
         """Know where the services are; nothing is asked yet.
 
         Args:
             directory: Service name → endpoint.
             options: How the servers are run.
             mode: Whether the desk replays a recorded day, trades on paper, or live.
+            clock_file: Where the feed of a recorded day keeps its clock; None where that cannot be read.
         """
         self.options = options
         self.mode: Mode = mode
@@ -66,6 +71,7 @@ class Desk:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._info: DayInfo | None = None
         self._instruments: dict[str, Instrument] = {}
+        self._clock = ClockReader(clock_file) if clock_file is not None and mode == "replay" else None
         self._listeners = Listeners(self._directory.get("feed.pub", ""))
 
     # --- asking -----------------------------------------------------------------------------------------------------
@@ -112,6 +118,10 @@ class Desk:
     async def clock(self) -> FeedClock:
         """Return the feed's clock."""
         return await self.ask("feed", GetClock(), FeedClock)
+
+    def replay_ns(self) -> int | None:
+        """Return the clock of a recorded day without asking the feed; None where it must be asked."""
+        return self._clock.now_ns() if self._clock is not None else None
 
     async def capabilities(self) -> Capabilities:
         """Return who this desk trades for and what its broker supports."""
@@ -184,6 +194,8 @@ class Desk:
         """Give the sockets back; may be called twice."""
         self._listeners.close()
         self._drop_clients()
+        if self._clock is not None:
+            self._clock.close()
 
     def _drop_clients(self) -> None:
         for client in self._clients.values():

@@ -60,18 +60,19 @@ async def bars_page(desk: Desk, instrument: Instrument, timeframe: Timeframe, li
     Raises:
         ToolError: The feed refuses.
     """
-    kind = (await desk.info()).kind
-    if kind == "live":
+    if (await desk.info()).kind == "live":
         return answer(*await _bars(desk, instrument, timeframe, limit, span, -1))
-    clock = span.clock or await desk.clock()
-    key = (clock.day_id, instrument, timeframe, limit, span.start_ns, span.end_ns)
+    now_ns = span.clock.now_ns if span.clock is not None else desk.replay_ns()
+    if now_ns is None:
+        now_ns = (await desk.clock()).now_ns
+    key = (instrument.symbol, timeframe, limit, span.start_ns, span.end_ns)
     answers = _ANSWERS.setdefault(desk, {})
     known = answers.get(key)
-    if known is None or known[0] != clock.now_ns:
-        made = await _bars(desk, instrument, timeframe, limit, span, clock.now_ns)
+    if known is None or known[0] != now_ns:
+        made = await _bars(desk, instrument, timeframe, limit, span, now_ns)
         if len(answers) >= _MOST_ANSWERS:
             del answers[next(iter(answers))]
-        known = answers[key] = (clock.now_ns, *made)
+        known = answers[key] = (now_ns, *made)
     return answer(known[1], known[2])
 
 

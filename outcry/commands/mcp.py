@@ -152,7 +152,8 @@ async def _served(given: argparse.Namespace, options: ServerOptions, member: Mem
     mode = cast("Literal['replay', 'paper', 'live']", member.content.mode)
     about = f"outcry: {mode} desk {member.content.run_id} on {member.content.day}; "
     guard, changes = Guard(options), Subscriptions()
-    with contextlib.closing(Desk(member.content.endpoints, options, mode)) as desk:
+    clock_file = member.run_dir / "feed.clock"
+    with contextlib.closing(Desk(member.content.endpoints, options, mode, clock_file)) as desk:
         server = build_server(desk, options, guard, changes)
         if not given.http:
             sys.stderr.write(f"{about}serving {given.server} on stdio (Ctrl-D ends it)\n")

@@ -11,7 +11,7 @@ REQUIREMENTS: dict[str, str] = {
     "market:spans": "Relative times, local times and times with an offset mean the same span.",
     "market:look-ahead": "A time after the clock is refused with a text that names the clock.",
     "market:as-of": "What is asked again after the clock has moved is as of the new clock.",
-    "market:asked-once": "The same bars at the same clock are made once; the feed is asked for its clock alone.",
+    "market:asked-once": "The same bars at the same clock are not asked of the feed again.",
     "market:multi": "Charts of several symbols and timeframes are as of one instant, in order, with progress told.",
     "market:latest": "Latest bars, quotes and snapshots are the newest known ones.",
     "market:clock": "The clock tells mode, session and whether it is simulated; symbols are listed in pages.",

@@ -79,7 +79,7 @@ class RunningDesk:
         self.directory = dict(directory)
         self.run_dir = run_dir
         self.day = sample_day()
-        self.desk = Desk(directory, options, "replay")
+        self.desk = Desk(directory, options, "replay", run_dir / "feed.clock")
         self.transport = ZmqTransport()
         self.clock_ns = -1
         self._clients: dict[str, Client] = {}

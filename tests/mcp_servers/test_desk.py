@@ -10,6 +10,7 @@ import pytest
 from mcp.server.mcpserver.exceptions import ToolError
 
 from bus.messages import ChartSet, GetClock, Ok, QueryBars, QueryChart, Tick
+from mcp_servers._desk import Desk
 from tests.mcp_servers.desk import replay_desk
 
 
@@ -82,3 +83,15 @@ def test_who_stopped_listening_hears_no_more(tmp_path: Path) -> None:
     with replay_desk(tmp_path, 3) as running:
         asyncio.run(listen())
     assert heard == []
+
+
+@pytest.mark.requirement("desk:clock")
+def test_the_clock_that_is_read_is_the_feeds_at_every_instant(tmp_path: Path) -> None:
+    with replay_desk(tmp_path, 1) as running:
+        for _ in range(5):
+            assert running.desk.replay_ns() == running.clock_ns
+            running.advance()
+        live = Desk(running.directory, running.desk.options, "paper", running.run_dir / "feed.clock")
+        assert live.replay_ns() is None
+        early = Desk(running.directory, running.desk.options, "replay", tmp_path / "none")
+        assert early.replay_ns() is None
