@@ -98,7 +98,7 @@ def test_an_order_of_a_models_is_judged_filled_held_and_closed(tmp_path: Path) -
 
             async with asyncio.timeout(30):
                 while not await filled():
-                    await asyncio.sleep(0)
+                    pass
             positions = await call(client, "get_positions")
             assert [(one["symbol"], one["qty"]) for one in positions["positions"]] == [("ACME", "10")]
             again = await call(client, "place_order", symbol="ACME", side="buy", qty=10, client_order_id="first")

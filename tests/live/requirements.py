@@ -19,5 +19,5 @@ REQUIREMENTS: dict[str, str] = {
     "live:charts": "Charts of a live market are the vendor's history and the stream, as known at the time asked about.",
     "live:polling": "A vendor without a stream is asked for what is new while somebody waits for it.",
     "live:folder": "A folder of CSV or Parquet files is a source; broken rows are counted with what is wrong.",
-    "live:bench": "A whole agent day from several processes spares at least 95 % of the vendor calls.",
+    "live:bench": "A tenth of an agent day from several processes spares most vendor calls; equal questions are one.",
 }
