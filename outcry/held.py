@@ -18,7 +18,7 @@ from typing import Self
 
 from bus.clock import NS, monotonic_ns, sleep_s
 from bus.errors import OutcryError, UsageError
-from outcry.rundir import RunFile, is_alive, read_run_file, write_atomically
+from outcry.rundir import RunFile, is_alive, read_run_file, state_folder, write_atomically
 
 __all__ = ["CURRENT", "HeldDesk", "Membership", "desk_folder", "join", "join_run"]
 
@@ -45,8 +45,7 @@ def desk_folder(key: str, environ: Mapping[str, str]) -> Path:
     Raises:
         UsageError: It cannot be made.
     """
-    state = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "state")
-    folder = Path(state) / "openoutcry" / "desks" / key
+    folder = state_folder(environ) / key
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

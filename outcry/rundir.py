@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -18,6 +19,7 @@ from bus.errors import ConfigError, UsageError
 from bus.ids import token_hex
 
 __all__ = [
+    "state_folder",
     "RunDir",
     "RunFile",
     "RunState",
@@ -130,14 +132,24 @@ def is_alive(content: RunFile) -> bool:
     return 0 < content.supervisor_start == process_start(content.supervisor)
 
 
-def live_run(runs: Path) -> Path:
-    """Return the newest run under ``runs`` that is alive, else the newest there is.
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Return where this user's desks for tools are kept."""
+    state = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "state")
+    return Path(state) / "openoutcry" / "desks"
+
+
+def live_run(runs: Path, desks: Path | None = None) -> Path:
+    """Return the newest run that is alive, else the newest there is.
+
+    Args:
+        runs: Where runs are kept.
+        desks: Where desks for tools are kept, each with runs of its own.
 
     Raises:
         UsageError: There is none.
     """
     found: list[tuple[bool, str, Path]] = []
-    for path in runs.glob("*/run.json"):
+    for path in (*runs.glob("*/run.json"), *(desks.glob("*/runs/*/run.json") if desks is not None else ())):
         try:
             content = read_run_file(path.parent)
         except UsageError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 from pathlib import Path
 
 from bus.errors import RefusedError, UsageError
 from bus.messages import Kill, Message, RiskState
-from outcry.rundir import is_alive, live_run, read_run_file
+from outcry.rundir import is_alive, live_run, read_run_file, state_folder
 
 __all__ = ["add", "ask_gate", "run", "who"]
 
@@ -66,7 +67,7 @@ def run(given: argparse.Namespace) -> int:
     Raises:
         OutcryError: The gate could not be asked.
     """
-    run_dir = given.run_dir or live_run(Path("runs"))
+    run_dir = given.run_dir or live_run(Path("runs"), state_folder(os.environ))
     state = ask_gate(run_dir, Kill(reason=given.reason, by=who()))
     if given.json:
         print(json.dumps({"killed": state.killed, "reason": state.kill_reason, "run_dir": str(run_dir)}))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from bus.errors import RefusedError, UsageError
 from bus.messages import GetRiskState, Resume
 from outcry.commands.kill import ask_gate, who
-from outcry.rundir import live_run, read_run_file
+from outcry.rundir import live_run, read_run_file, state_folder
 
 __all__ = ["add", "run"]
 
@@ -28,7 +29,7 @@ def run(given: argparse.Namespace) -> int:
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("outcry resume needs a person at a terminal: its input and output may not be redirected")
-    run_dir = given.run_dir or live_run(Path("runs"))
+    run_dir = given.run_dir or live_run(Path("runs"), state_folder(os.environ))
     state = ask_gate(run_dir, GetRiskState())
     if not state.killed:
         print("the kill switch is not engaged")

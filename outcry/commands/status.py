@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from bus.clock import iso
 from bus.errors import BusError
 from bus.messages import GetRiskState, RiskState
-from outcry.rundir import RunFile, is_alive, live_run, process_start, read_run_file
+from outcry.rundir import RunFile, is_alive, live_run, process_start, read_run_file, state_folder
 
 __all__ = ["add", "gate_state", "run"]
 
@@ -47,7 +48,7 @@ def run(given: argparse.Namespace) -> int:
     Raises:
         UsageError: There is no run.
     """
-    run_dir = given.run_dir or live_run(Path("runs"))
+    run_dir = given.run_dir or live_run(Path("runs"), state_folder(os.environ))
     content = read_run_file(run_dir)
     live = is_alive(content)
     state = content.state if live or content.state in ("done", "failed", "stopped") else "dead"

@@ -44,6 +44,7 @@ REQUIREMENTS: dict[str, str] = {
     "report:candles": "Candles keep their prices when joined, and fills are drawn at their time and price.",
     "held:shared": "Servers share one desk; it starts with the first and ends when the last has left.",
     "held:killed": "A server or a desk that was killed leaves nothing that holds up the next.",
+    "held:operated": "Status, kill and resume find the desk that servers started, as they find a person's run.",
     "held:refused": "A desk that cannot start, or a run that cannot be joined, is refused with the reason.",
     "config:live": "Real money needs two keys, and anything unclear is paper.",
     "config:feed": "A live market names its symbols; the feed alone is given its vendor's keys.",

@@ -120,3 +120,29 @@ def test_joining_a_run_that_is_over_or_was_never_there_is_refused(tmp_path: Path
     until(lambda: gone(member.content.supervisor))
     with pytest.raises(UsageError, match="not running"):
         join_run(run_dir)
+
+
+@pytest.mark.requirement("held:operated")
+def test_a_person_finds_kills_and_sees_the_desk_of_the_servers(folder: Path, tmp_path: Path) -> None:
+    def outcry(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "outcry", *words, "--json"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        )
+        return done.stdout
+
+    with join(folder, command(folder)) as member:
+        assert json.loads(outcry("status"))["stages"] == member.content.stages
+        assert json.loads(outcry("kill"))["run_dir"] == str(member.run_dir)
+        transport = ZmqTransport()
+        try:
+            state = transport.client(member.content.endpoints["risk"]).call(GetRiskState(), 20.0)
+        finally:
+            transport.close()
+        assert isinstance(state, RiskState)
+        assert state.killed
+    until(lambda: gone(member.content.supervisor))
