@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # What a first run imports: compiled at install, so that the first decision does not wait for it.
-HOT := anyio duckdb h11 httpcore httpx jsonpatch.py langchain_core langgraph langgraph_sdk langsmith msgspec nacl numpy \
-       openai orjson packaging pydantic requests talib tenacity urllib3 uuid_utils xxhash yaml zmq
+HOT := anyio duckdb exchange_calendars h11 httpcore httpx httpx2 jsonpatch.py jsonschema langchain_core langgraph langgraph_sdk langsmith mcp mcp_types \
+       msgspec nacl numpy openai orjson packaging pandas pydantic requests starlette ta talib tenacity urllib3 uuid_utils uvicorn xxhash yaml zmq
 OURS := agents bench bus execution feed mcp_servers outcry quant risk
 
 .PHONY: demo test check conformance acceptance tools-lock venv bench lock clean
