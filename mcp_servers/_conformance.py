@@ -17,6 +17,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.prompts.base import Message, UserMessage
 from mcp.shared.exceptions import MCPDeprecationWarning
+from mcp.shared.message import ServerMessageMetadata
 from mcp.types import (
     AudioContent,
     CallToolResult,
@@ -185,7 +186,9 @@ def _conversations(server: MCPServer[Any]) -> None:
                 messages=[SamplingMessage(role="user", content=TextContent(type="text", text=prompt))], max_tokens=100
             )
         )
-        result = await ctx.session.send_request(asked, CreateMessageResult)
+        # On this request's own stream: the one for everything else may not be open yet.
+        on_this = ServerMessageMetadata(related_request_id=ctx.request_id)
+        result = await ctx.session.send_request(asked, CreateMessageResult, metadata=on_this)
         return f"LLM response: {result.content.text if isinstance(result.content, TextContent) else result.content}"
 
     async def ask(ctx: Context[Any, Any], message: str, properties: dict[str, Any], required: list[str]) -> str:
