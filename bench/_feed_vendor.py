@@ -195,12 +195,13 @@ class VendorSource:
         rows = self._rows(self._get("/calendar", start=from_ns, end=to_ns), 3)
         return [CalendarEvent(name, at * NS, at * NS, "CPI", "US", "high", "3.0", actual) for name, at, actual in rows]
 
-    def stream(self, symbols: tuple[str, ...], sink: Sink) -> Stream:  # noqa: ARG002 - the seam's signature
+    def stream(self, symbols: tuple[str, ...], sink: Sink) -> Stream:
         """Refuse.
 
         Raises:
             NotOfferedError: Always.
         """
+        del symbols, sink
         raise NotOfferedError("this vendor has no stream")
 
     def close(self) -> None:

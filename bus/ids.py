@@ -56,9 +56,20 @@ def client_order_id(client: str, run_id: str, cycle: int, index: int) -> str:
     return f"oo-{digest(client, run_id, cycle, index, size=10)}"
 
 
+def leg_order_id(parent_id: str, leg: str, number: int) -> str:
+    """Return the client order id of a leg: a function of its parent, so that a restart makes the same one.
+
+    Args:
+        parent_id: The parent's client order id.
+        leg: ``take_profit`` or ``stop_loss``.
+        number: From 0: which of the successive legs of that name.
+    """
+    return f"oo-{digest(parent_id, leg, number, size=10)}"
+
+
 def seeded(*parts: str | int) -> Generator:
     """Return a random generator that depends on nothing but the parts."""
-    return random.Random(int(digest(*parts), 16))  # noqa: S311 - simulation, not secrets
+    return random.Random(int(digest(*parts), 16))  # noqa: S311 - draws for simulations that must repeat; secrets come from token_bytes
 
 
 def token_bytes(count: int) -> bytes:

@@ -109,7 +109,8 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         columns = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [literal(path)]).fetchall()
         wanted = ", ".join(_selected(str(column[0]), str(column[1])) for column in columns)
-        found = connection.execute(f"SELECT {wanted} FROM read_parquet(?)", [literal(path)])  # noqa: S608 - quoted names
+        connection.read_parquet(literal(path)).project(wanted).create_view("wanted")
+        found = connection.execute("SELECT * FROM wanted")
         names = [str(column[0]).strip().lower() for column in columns]
         number = 0
         while batch := found.fetchmany(10_000):

@@ -75,11 +75,11 @@ class InstantLog:
 
     def after(self, after_ns: int) -> Tick | None:
         """Return the first instant after a time."""
-        return self._one("now_ns > ? ORDER BY now_ns LIMIT 1", after_ns)
+        return self._one("SELECT tick FROM instants WHERE now_ns > ? ORDER BY now_ns LIMIT 1", after_ns)
 
     def at(self, now_ns: int) -> Tick | None:
         """Return the instant of a time."""
-        return self._one("now_ns = ?", now_ns)
+        return self._one("SELECT tick FROM instants WHERE now_ns = ?", now_ns)
 
     def add(self, tick: Tick) -> None:
         """Keep the next instant.
@@ -102,7 +102,7 @@ class InstantLog:
         with self._lock:
             self._db.close()
 
-    def _one(self, where: str, ns: int) -> Tick | None:
+    def _one(self, sql: str, ns: int) -> Tick | None:
         with self._lock:
-            row = self._db.execute(f"SELECT tick FROM instants WHERE {where}", (ns,)).fetchone()  # noqa: S608 - our own constants
+            row = self._db.execute(sql, (ns,)).fetchone()
         return None if row is None else _DECODE(row[0])

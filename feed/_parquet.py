@@ -137,14 +137,14 @@ def _read(db: duckdb.DuckDBPyConnection, path: Path, table: str) -> Columns:
             f"{path.name} has unknown columns {', '.join(extra)}; allowed are {allowed}; import the day again"
         )
     gaps = " OR ".join(f"{name} IS NULL" for name in wanted)
-    sql = f"SELECT min(file_row_number) FROM read_parquet(?, file_row_number = true) WHERE {gaps}"  # noqa: S608 - own constants
-    found = db.execute(sql, [source]).fetchone()
-    if found and found[0] is not None:
+    numbered = db.read_parquet(source, file_row_number=True)
+    ((first,),) = numbered.filter(gaps).aggregate("min(file_row_number)").fetchall()
+    if first is not None:
         raise DayError(
-            f"{path.name}, row {found[0] + 1:,}: missing value; every column is filled: import the day again, "
+            f"{path.name}, row {first + 1:,}: missing value; every column is filled: import the day again, "
             "then run `outcry days check`"
         )
-    data = db.execute(f"SELECT {allowed} FROM read_parquet(?)", [source]).fetchnumpy()  # noqa: S608 - own constants
+    data = db.read_parquet(source).project(allowed).fetchnumpy()
     return {name: np.asarray(data[name]) for name in wanted}
 
 
@@ -172,10 +172,8 @@ def write_columns(db: duckdb.DuckDBPyConnection, path: Path, table: str, columns
     """
     kinds = COLUMNS[table] | OPTIONAL.get(table, {})
     typed = ", ".join(f"{name}::{kinds[name]} AS {name}" for name in columns)
-    target = str(path).replace("'", "''")
     db.register("frame", columns)
     try:
-        sql = f"COPY (SELECT {typed} FROM frame) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"  # noqa: S608 - own names, quoted path
-        db.execute(sql)
+        db.view("frame").project(typed).write_parquet(str(path), compression="zstd")
     finally:
         db.unregister("frame")

@@ -137,8 +137,8 @@ class _File:
         return True
 
     def _select(self, columns: str, where: str = "") -> list[tuple[Any, ...]]:
-        sql = f"SELECT {columns} FROM read_parquet(?) {where}"  # noqa: S608 - column names of our own
-        return self._db.execute(sql, [literal(self._path)]).fetchall()
+        rows = self._db.read_parquet(literal(self._path))
+        return (rows.filter(where) if where else rows).project(columns).fetchall()
 
     def _take(self, found: dict[str, Gathered], stem: str, bar_s: int, table: str, rows: Rows) -> Gathered:
         if not rows:
@@ -187,7 +187,7 @@ class _File:
         self._take(found, stem, 86_400, "bars", rows)
 
     def _trades(self, found: dict[str, Gathered]) -> None:
-        suspicious = "WHERE suspicious = 0" if "suspicious" in self._columns else ""
+        suspicious = "suspicious = 0" if "suspicious" in self._columns else ""
         rows = sorted(self._select("symbol, epoch_ns(ts_event), price, size", suspicious), key=lambda row: row[1])
         minutes: dict[tuple[str, int], list[Any]] = {}
         for symbol, when, price, size in rows:

@@ -182,6 +182,7 @@ def _load(code: str, first: int, last: int) -> ExchangeCalendar:
     with _LOADING, warnings.catch_warnings():
         # exchange_calendars 4.13 on pandas 3.1 warns of its own code, which is not ours to mend.
         warnings.simplefilter("ignore")
+        # exchange_calendars raises NotImplementedError where a venue's holidays are not known for these years.
         try:
             return exchange_calendars.get_calendar(code, start=f"{first}-01-01", end=f"{last}-12-31")
         except (ValueError, NotImplementedError):

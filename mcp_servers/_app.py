@@ -161,10 +161,11 @@ def _instructions(names: tuple[str, ...], mode: str) -> str:
 
 def _serve_completion(server: FloorServer, desk: Desk, completers: list[Complete]) -> None:
     async def complete(
-        ref: PromptReference | ResourceTemplateReference,  # noqa: ARG001 - the SDK passes it by position
+        ref: PromptReference | ResourceTemplateReference,
         argument: CompletionArgument,
-        context: CompletionContext | None,  # noqa: ARG001 - the SDK passes it by position
+        context: CompletionContext | None,
     ) -> Completion:
+        del ref, context  # an argument's name decides, whatever it is asked for
         values: list[str] | None = None
         for completer in completers:
             values = await completer(desk, argument.name, argument.value)

@@ -190,6 +190,7 @@ async def serve_http(
     running = _Uvicorn(config, streams)
     loop = asyncio.get_running_loop()
     stops = (signal.SIGINT, signal.SIGTERM)
+    # asyncio takes signals on Unix, in the main thread, only; elsewhere who started us cancels instead.
     for number in stops:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(number, running.stop, number)

@@ -159,7 +159,8 @@ class BarsWatch:
         return (await self._desk.symbol(parts[0][:64])).symbol, cast("Timeframe", parts[1])
 
     def _listen(self, charts: _Set) -> None:
-        def heard(message: Any, missed: int) -> None:  # noqa: ARG001 - a set is whole: what was missed is in the newest
+        def heard(message: Any, missed: int) -> None:
+            del missed  # a set is whole: what was missed is in the newest
             if isinstance(message, ChartSet):
                 self._changed(charts, message)
 

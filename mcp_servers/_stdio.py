@@ -37,6 +37,7 @@ async def serve_stdio(server: FloorServer, options: ServerOptions | None = None)
     bounds = options or ServerOptions()
     lines = _Lines(_own_input(), bounds.max_body_bytes, asyncio.get_running_loop())
     loop = asyncio.get_running_loop()
+    # asyncio takes signals on Unix, in the main thread, only; elsewhere who started us cancels instead.
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
         loop.add_signal_handler(signal.SIGTERM, lines.end)
     try:

@@ -54,8 +54,9 @@ Limit = Annotated[int, Field(ge=1, le=1000)] | None
 Few = Annotated[int, Field(ge=1, le=200)] | None
 
 
-async def complete(desk: Desk, argument: str, text: str) -> list[str] | None:  # noqa: ARG001 - every module's signature
+async def complete(desk: Desk, argument: str, text: str) -> list[str] | None:
     """Return the timeframes that begin with a text; None for any other argument."""
+    del desk
     if argument not in {"timeframe", "timeframes"}:
         return None
     before, comma, last = text.rpartition(",")

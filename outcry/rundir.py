@@ -217,7 +217,7 @@ def make_socket_folder() -> Path:
     Raises:
         ConfigError: No temporary folder is short enough or writable.
     """
-    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it private
+    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - short enough for a socket; mkdtemp makes a private folder in it
         if len(base) + len("/outcry-12345678") + _LONGEST_NAME > _MAX_SOCKET_PATH:
             continue
         try:

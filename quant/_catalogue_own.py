@@ -57,8 +57,9 @@ def mfi(x: Inputs, p: Params) -> dict[str, Floats]:
     return {"mfi": 100.0 * rising / (rising + falling)}
 
 
-def nvi(x: Inputs, p: Params) -> dict[str, Floats]:  # noqa: ARG001 - every indicator is called alike
+def nvi(x: Inputs, p: Params) -> dict[str, Floats]:
     """Price change on bars of falling volume, compounded from 1000."""
+    del p
     growth = np.ones(len(x["close"]))
     quieter = np.flatnonzero(np.diff(x["volume"]) < 0) + 1
     growth[quieter] += change(x["close"])[quieter]

@@ -51,13 +51,16 @@ def _fixed(bars: int) -> Callable[[Params], int]:
     return lambda _: bars
 
 
+def _late_signal(p: Params) -> int:
+    return p["slow"] + p["signal"] - 1
+
+
 def _signal(name: str) -> tuple[Output, ...]:
     unit = "price" if name == "macd" else "percent"
-    late: Callable[[Params], int] = lambda p: p["slow"] + p["signal"] - 1  # noqa: E731 - used twice, beside its table
     return (
         Output(name, name, unit, _w(0, "slow")),
-        Output("signal", f"{name}_signal", unit, late),
-        Output("diff", f"{name}_diff" if name == "macd" else f"{name}_hist", unit, late),
+        Output("signal", f"{name}_signal", unit, _late_signal),
+        Output("diff", f"{name}_diff" if name == "macd" else f"{name}_hist", unit, _late_signal),
     )
 
 

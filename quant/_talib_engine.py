@@ -90,8 +90,9 @@ def pvo(x: Inputs, p: Params) -> dict[str, Floats]:
     return _percentage("pvo", x["volume"], p)
 
 
-def obv(x: Inputs, p: Params) -> dict[str, Floats]:  # noqa: ARG001 - every indicator is called alike
+def obv(x: Inputs, p: Params) -> dict[str, Floats]:
     """Volume of rising bars less that of falling ones."""
+    del p
     return {"obv": _call("OBV", x["close"], x["volume"])}
 
 

@@ -153,11 +153,11 @@ def test_a_service_that_comes_up_late_or_not_at_all_is_asked_until_the_deadline(
         with pytest.raises(CallTimeoutError, match="not known"):
             await client.call(Ping(), 0.1)
         waiting = asyncio.create_task(client.call(Ping(), 20.0))
-        await asyncio.sleep(0)
+        assert waiting in (await asyncio.wait({waiting}, timeout=0.01))[1]
         with served(tmp_path, Vendor()):
             assert await waiting == Ok("at once")
         waiting = asyncio.create_task(client.call(Ping(), 20.0))
-        await asyncio.sleep(0)
+        assert waiting in (await asyncio.wait({waiting}, timeout=0.01))[1]
         client.close()
         with pytest.raises(CallTimeoutError, match="closed while it waited"):
             await waiting

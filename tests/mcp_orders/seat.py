@@ -32,7 +32,8 @@ class Person:
         self.questions: list[str] = []
         self.while_asked: Callable[[], object] = lambda: None
 
-    async def __call__(self, context: Any, params: Any) -> ElicitResult:  # noqa: ARG002 - the SDK's signature
+    async def __call__(self, context: Any, params: Any) -> ElicitResult:
+        del context
         self.questions.append(params.message)
         await asyncio.to_thread(self.while_asked)
         if self.answer in {"accept", "refuse"}:
