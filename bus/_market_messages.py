@@ -129,7 +129,9 @@ class Instrument(Struct, frozen=True):
     """What can be traded and in which steps.
 
     ``tick_nano`` and ``lot_nano`` are the price and quantity grids; ``multiplier`` is units per contract;
-    ``has_volume`` is false where the venue reports none (FX, CFD, indices).
+    ``has_volume`` is false where the venue reports none (FX, CFD, indices). ``shortable`` says whether the venue or its
+    lender gives what is not held. ``min_qty_nano``, ``max_qty_nano`` and ``min_notional_nano`` are the venue's own
+    bounds; 0 is none.
     """
 
     symbol: str
@@ -140,6 +142,11 @@ class Instrument(Struct, frozen=True):
     multiplier: int = 1
     has_volume: bool = True
     tradable: bool = True
+    shortable: bool = True
+    venue: str = ""
+    min_qty_nano: int = 0
+    max_qty_nano: int = 0
+    min_notional_nano: int = 0
 
 
 class DayInfo(Struct, frozen=True):
@@ -250,11 +257,15 @@ class CalendarEvents(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """The latest bars and quotes at ``now_ns``, by symbol; a symbol that has none yet is absent."""
+    """The latest bars and quotes at ``now_ns``, by symbol; a symbol that has none yet is absent.
+
+    ``halted`` are the symbols whose venue has stopped their trading.
+    """
 
     now_ns: int
     bars: tuple[Bar, ...]
     quotes: tuple[Quote, ...]
+    halted: tuple[str, ...] = ()
 
 
 class GetClock(Struct, frozen=True):

@@ -7,6 +7,14 @@ from typing import Literal, TypeAlias
 from bus._struct import Struct
 
 __all__ = [
+    "TradingState",
+    "Reconciliation",
+    "Origin",
+    "OrderClass",
+    "KillLine",
+    "Difference",
+    "ClearHalt",
+    "AskReconcile",
     "Account",
     "AskCancel",
     "BookSettled",
@@ -48,26 +56,72 @@ __all__ = [
 ]
 
 Side: TypeAlias = Literal["buy", "sell"]
-OrderType: TypeAlias = Literal["market", "limit"]
-TimeInForce: TypeAlias = Literal["day", "ioc"]
+OrderType: TypeAlias = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
+TimeInForce: TypeAlias = Literal["day", "gtc", "gtd", "ioc", "fok"]
+OrderClass: TypeAlias = Literal["simple", "bracket", "oco", "oto"]
+Origin: TypeAlias = Literal["desk", "leg", "external", "synthetic"]
+"""Who an order is of: the desk by a ticket of its own; a leg by its parent's ticket; somebody at the broker's own site;
+nobody, for what reconciling had to add so that the books agree."""
+TradingState: TypeAlias = Literal["active", "reducing", "halted"]
 OrderStatus: TypeAlias = Literal[
     "intent",
     "in_flight",
     "unknown",
     "accepted",
+    "held",
+    "triggered",
+    "suspended",
     "partially_filled",
+    "pending_cancel",
+    "pending_replace",
+    "done_for_day",
     "filled",
     "canceled",
+    "replaced",
     "expired",
     "rejected",
 ]
-OrderEventKind: TypeAlias = Literal["sent", "unknown", "accepted", "fill", "canceled", "expired", "rejected"]
+OrderEventKind: TypeAlias = Literal[
+    "sent",
+    "unknown",
+    "accepted",
+    "held",
+    "triggered",
+    "suspended",
+    "fill",
+    "bust",
+    "correct",
+    "pending_cancel",
+    "cancel_rejected",
+    "pending_replace",
+    "replaced",
+    "replace_rejected",
+    "done_for_day",
+    "canceled",
+    "expired",
+    "rejected",
+    "cash",
+]
 
 
 class OrderIntent(Struct, frozen=True):
-    """What a trader wants. ``qty_nano`` is positive; ``limit_price_nano`` is 0 for a market order.
+    """What a trader wants. ``qty_nano`` is positive; a price that the type does not have is 0.
 
     ``client_order_id`` is derived from (client, run, cycle, index): the same intent is the same order (law 6).
+
+    Attributes:
+        stop_price_nano: Where a ``stop`` or ``stop_limit`` triggers.
+        trail_nano: How far a ``trailing_stop`` follows, in price; or ``trail_bps``, in basis points; never both.
+        expires_ns: When a ``gtd`` order ends, 0 for the others.
+        reduce_only: Refused where it could open or flip a position.
+        order_class: ``simple``; ``bracket``: when this entry is over, a take-profit and a stop-loss for what it filled,
+            one of which cancels the other; ``oto``: the same with one of the two; ``oco``: this limit order is the
+            take-profit and works at once beside its stop-loss.
+        take_profit_nano: The limit of the take-profit leg of a bracket or oto.
+        stop_loss_nano: Where the stop-loss leg triggers; ``stop_loss_limit_nano`` makes it a stop-limit.
+        replaces: The order that this one takes the place of; ``qty_nano`` is what is wanted from now on, without what
+            the old one filled. Empty for a new order.
+        parent_id: For a leg, the order it belongs to; nobody but execution makes legs.
     """
 
     client_order_id: str
@@ -84,6 +138,17 @@ class OrderIntent(Struct, frozen=True):
     decided_ns: int
     strategy: str
     reason: str = ""
+    stop_price_nano: int = 0
+    trail_nano: int = 0
+    trail_bps: int = 0
+    expires_ns: int = 0
+    reduce_only: bool = False
+    order_class: OrderClass = "simple"
+    take_profit_nano: int = 0
+    stop_loss_nano: int = 0
+    stop_loss_limit_nano: int = 0
+    replaces: str = ""
+    parent_id: str = ""
 
 
 class Verdict(Struct, frozen=True):
@@ -122,7 +187,11 @@ class TicketedOrder(Struct, frozen=True):
 
 
 class Fill(Struct, frozen=True):
-    """One execution. ``qty_nano`` is positive; ``fee_nano`` is what was charged, in the account currency."""
+    """One execution. ``qty_nano`` is positive; ``fee_nano`` is what was charged, in the account currency.
+
+    A bust or a correction names the fill it undoes in ``refers_to``; a correction carries what is true instead, a bust
+    the values of what is undone. Both have a ``fill_id`` of their own.
+    """
 
     fill_id: str
     client_order_id: str
@@ -133,10 +202,20 @@ class Fill(Struct, frozen=True):
     fee_nano: int
     time_ns: int
     liquidity: str = "taker"
+    refers_to: str = ""
 
 
 class OrderEvent(Struct, frozen=True):
-    """One journaled step in an order's life. ``seq`` counts the client's events from 1 without gaps."""
+    """One journaled step in an order's life. ``seq`` counts the client's events from 1 without gaps.
+
+    Attributes:
+        fill: With kind ``fill``, ``bust`` and ``correct``, and only then.
+        price_nano: What an order that the gate did not judge is worth a unit at most; 0 where it is not known.
+        group: Orders of one group never fill more together than the largest of them (an oco pair; an order and what
+            replaces it); empty for an order alone.
+        origin: Whose order it is.
+        cash_nano: With kind ``cash`` only, which is of no order: money that came or went without a trade.
+    """
 
     seq: int
     client_order_id: str
@@ -149,6 +228,10 @@ class OrderEvent(Struct, frozen=True):
     filled_nano: int
     reason: str = ""
     fill: Fill | None = None
+    price_nano: int = 0
+    group: str = ""
+    origin: Origin = "desk"
+    cash_nano: int = 0
 
 
 class Position(Struct, frozen=True):
@@ -162,7 +245,10 @@ class Position(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """A client's account as execution knows it. ``equity_nano`` is cash plus positions at their marks."""
+    """A client's account as execution knows it. ``equity_nano`` is cash plus positions at their marks.
+
+    ``halted`` says why execution sends nothing for this client until a person clears it; empty when it does.
+    """
 
     client: str
     mode: Literal["replay", "paper", "live"]
@@ -171,6 +257,7 @@ class Account(Struct, frozen=True):
     equity_nano: int
     fees_nano: int
     positions: tuple[Position, ...] = ()
+    halted: str = ""
 
 
 class SettleOrders(Struct, frozen=True):
@@ -236,16 +323,44 @@ class GetRiskState(Struct, frozen=True):
 
 
 class Kill(Struct, frozen=True):
-    """Engage the kill switch: refuse everything and cancel what works (answer: ``RiskState``)."""
+    """Engage the kill switch: refuse everything and cancel what works (answer: ``RiskState``).
+
+    Attributes:
+        client: Only this client; empty for the whole desk.
+        strategy: Only this strategy, of that client or of all; empty for every one.
+        state: ``halted`` refuses everything and cancels; ``reducing`` lets only reductions pass and cancels nothing.
+    """
 
     reason: str
     by: str
+    client: str = ""
+    strategy: str = ""
+    state: TradingState = "halted"
 
 
 class Resume(Struct, frozen=True):
-    """Clear the kill switch; a person's act, from the command line only (answer: ``RiskState``)."""
+    """Clear the kill switch of one scope; a person's act, from the command line only (answer: ``RiskState``).
+
+    ``proof`` is over scope, person and the ``nonce`` of the gate's last ``RiskState``, with the key in the run's folder
+    that agents cannot read; a used nonce is refused.
+    """
 
     by: str
+    client: str = ""
+    strategy: str = ""
+    nonce: int = 0
+    proof: bytes = b""
+
+
+class KillLine(Struct, frozen=True):
+    """One scope that is not active: empty client and strategy are the whole desk's."""
+
+    client: str
+    strategy: str
+    state: TradingState
+    reason: str
+    by: str
+    since_ns: int
 
 
 class RiskState(Struct, frozen=True):
@@ -260,6 +375,9 @@ class RiskState(Struct, frozen=True):
     equity_nano: int
     gross_nano: int
     key_id: str
+    kills: tuple[KillLine, ...] = ()
+    nonce: int = 0
+    net_nano: int = 0
 
 
 # --- what tools ask ---------------------------------------------------------------------------------------------------
@@ -322,6 +440,39 @@ class CancelOrder(Struct, frozen=True):
     client_order_id: str
     reason: str
     ticket: Ticket
+
+
+class ClearHalt(Struct, frozen=True):
+    """Let execution send again for a client it halted; only with a ticket of the gate's (answer: ``Account``)."""
+
+    now_ns: int
+    by: str
+    ticket: Ticket
+
+
+class AskReconcile(Struct, frozen=True):
+    """Compare orders, positions and cash with the broker's now (answer: ``Reconciliation``)."""
+
+
+class Difference(Struct, frozen=True):
+    """One thing that execution and the broker do not agree on, and what was done about it."""
+
+    what: Literal["order", "fill", "quantity", "average_price", "cash"]
+    name: str
+    ours: str
+    theirs: str
+    settled: str
+
+
+class Reconciliation(Struct, frozen=True):
+    """What comparing came to. ``halted`` is empty, or says why nothing is sent until a person has looked."""
+
+    now_ns: int
+    broker: str
+    orders: int
+    positions: int
+    differences: tuple[Difference, ...] = ()
+    halted: str = ""
 
 
 class AskCancel(Struct, frozen=True):

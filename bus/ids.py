@@ -11,7 +11,7 @@ import hashlib
 import os
 import random
 
-__all__ = ["Generator", "client_order_id", "derived_id", "digest", "seeded", "token_bytes", "token_hex"]
+__all__ = ["leg_order_id", "Generator", "client_order_id", "derived_id", "digest", "seeded", "token_bytes", "token_hex"]
 
 
 def digest(*parts: str | bytes | int, size: int = 16) -> str:

@@ -59,12 +59,15 @@ from bus._operation_messages import (
 from bus._order_messages import (
     Account,
     AskCancel,
+    AskReconcile,
     BookSettled,
     CancelAll,
     Canceled,
     CancelOrder,
     CancelRefusal,
     Capabilities,
+    ClearHalt,
+    Difference,
     EventsSince,
     Fill,
     GetAccount,
@@ -73,7 +76,9 @@ from bus._order_messages import (
     GetOrders,
     GetRiskState,
     Kill,
+    KillLine,
     LimitLine,
+    OrderClass,
     OrderEvent,
     OrderEventKind,
     OrderEvents,
@@ -82,8 +87,10 @@ from bus._order_messages import (
     OrderState,
     OrderStatus,
     OrderType,
+    Origin,
     Position,
     PreviewOrders,
+    Reconciliation,
     Resume,
     RiskLimits,
     RiskState,
@@ -94,6 +101,7 @@ from bus._order_messages import (
     Ticket,
     TicketedOrder,
     TimeInForce,
+    TradingState,
     Verdict,
 )
 from bus._stage_messages import (
@@ -126,6 +134,14 @@ __all__ = [
     "Analysis",
     "AnalystAsk",
     "AskCancel",
+    "TradingState",
+    "Reconciliation",
+    "Origin",
+    "OrderClass",
+    "KillLine",
+    "Difference",
+    "ClearHalt",
+    "AskReconcile",
     "Bar",
     "Bars",
     "BookSettled",
@@ -289,6 +305,9 @@ Message: TypeAlias = (
     | Orders
     | CancelOrder
     | AskCancel
+    | AskReconcile
+    | Reconciliation
+    | ClearHalt
     | Canceled
     | PreviewOrders
     | GetLimits

@@ -10,7 +10,7 @@ from typing import Any
 
 from bus.messages import Bar
 from feed._alpaca_line import Handler, Kind, Line
-from feed._alpaca_records import BadRecordError, bar_from, news_from, not_ahead, quote_from
+from feed._alpaca_records import BadRecordError, bar_from, halted_from, news_from, not_ahead, quote_from
 from feed._alpaca_spans import Spans, is_coin
 from feed.source import Sink
 
@@ -36,7 +36,7 @@ class Delivery:
         """Return who takes the records of a line: channel → handler."""
         if kind == "news":
             return {"news": self._headline}
-        return {"bars": self._bar, "updatedBars": self._bar, "quotes": self._quote}
+        return {"bars": self._bar, "updatedBars": self._bar, "quotes": self._quote, "statuses": self._status}
 
     def rejected(self, kind: Kind, why: str) -> None:
         """Count a record that cannot be used."""
@@ -83,6 +83,11 @@ class Delivery:
             raise BadRecordError("it is older than the one before")
         self._quoted[quote.symbol] = quote.event_time_ns
         self._sink.quote(quote)
+
+    async def _status(self, message: dict[str, Any]) -> None:
+        halted = halted_from(message)
+        if halted is not None:
+            self._sink.halt(message["S"], halted=halted)
 
     async def _headline(self, message: dict[str, Any]) -> None:
         item = news_from(message, self._names)

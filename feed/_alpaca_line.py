@@ -157,7 +157,8 @@ def open_line(
         keys: To authenticate with.
         addresses: Where.
         timeout_s: For the opening handshake; a connection that answers no ping for as long is lost.
-        handlers: Who takes the records: channel (``bars``, ``updatedBars``, ``quotes``, ``news``) → handler.
+        handlers: Who takes the records: channel (``bars``, ``updatedBars``, ``quotes``, ``statuses`` and ``news``) →
+            handler.
         symbols: What to subscribe to.
     """
     key, secret = keys.reveal()
@@ -189,6 +190,8 @@ def open_line(
         data.subscribe_bars(handlers["bars"], *symbols)
         data.subscribe_updated_bars(handlers["updatedBars"], *symbols)
         data.subscribe_quotes(handlers["quotes"], *symbols)
+        if isinstance(data, _ShareLine):  # coins are never stopped
+            data.subscribe_trading_statuses(handlers["statuses"], *symbols)
         line = data
     line.keys = keys
     return line

@@ -21,6 +21,7 @@ from bus.messages import Bar, NewsItem, Quote, Trade
 __all__ = [
     "BadRecordError",
     "bar_from",
+    "halted_from",
     "news_from",
     "not_ahead",
     "quote_from",
@@ -34,6 +35,7 @@ _HEADLINE, _BODY, _SOURCE = 500, 4_000, 60
 _SYMBOLS = 50
 _LAST_NS = 2**63 - 1
 _SKEW_NS = 5 * 60 * NS
+_STOPPED = {"2": True, "3": False, "H": True, "P": True, "Q": True, "T": False}
 
 
 class BadRecordError(ValueError):
@@ -112,6 +114,21 @@ def trade_from(record: object, symbol: str) -> Trade:
     fields = _fields(record)
     at = time_from(fields.get("t"), "t")
     return Trade(symbol, at, at, _price(fields, "p"), _size(fields, "s"))
+
+
+def halted_from(record: object) -> bool | None:
+    """Return whether a status says that trading is stopped; None where it says nothing about that.
+
+    The codes are the tapes': on A and B (CTA) ``2`` is a halt, ``3`` a resumption; on C and O (UTP) ``H`` and ``P`` are
+    halts (``P`` a volatility pause), ``Q`` is quotes only, ``T`` is trading.
+
+    Raises:
+        BadRecordError: There is no code.
+    """
+    code = _fields(record).get("sc")
+    if not isinstance(code, str) or not code:
+        raise BadRecordError("a trading status has no code")
+    return _STOPPED.get(code.upper())
 
 
 def news_from(record: object, names: Mapping[str, str]) -> NewsItem:

@@ -315,11 +315,32 @@ def _instrument(found: object, symbol: str) -> Instrument:
             _step(asset.get("price_increment"), symbol),
             _step(asset.get("min_trade_increment"), symbol),
             tradable=tradable,
+            shortable=False,
+            venue="alpaca",
+            min_qty_nano=_least(asset.get("min_order_size")),
         )
     if kind == "us_equity":
         # Fractions of a share are for simple day orders only: a lot is what every order may have.
-        return Instrument(symbol, "equity", "USD", _SHARE_TICK, SCALE, tradable=tradable)
+        return Instrument(
+            symbol,
+            "equity",
+            "USD",
+            _SHARE_TICK,
+            SCALE,
+            tradable=tradable,
+            # What is hard to borrow can be sold short for the day at best: that is no availability to count on.
+            shortable=asset.get("shortable") is True and asset.get("easy_to_borrow") is True,
+            venue=str(asset.get("exchange") or ""),
+        )
     raise NotOfferedError(f"alpaca's asset {symbol} is neither a share nor a coin; leave it out")
+
+
+def _least(value: object) -> int:
+    """Return a least size, 0 where none is told."""
+    try:
+        return max(0, to_nano(str(value))) if value is not None else 0
+    except BadNumberError:
+        return 0
 
 
 def _step(value: object, symbol: str) -> int:

@@ -27,7 +27,7 @@ __all__ = ["Addresses", "AlpacaStream"]
 
 State: TypeAlias = Literal["connecting", "connected", "silent", "down"]
 
-_CHANNELS = {"b": "bars", "u": "updatedBars", "q": "quotes", "n": "news"}
+_CHANNELS = {"b": "bars", "u": "updatedBars", "q": "quotes", "n": "news", "s": "statuses"}
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 30.0
 _LASTED_NS = 60 * NS
 _JOIN_S = 15.0

@@ -169,7 +169,29 @@ def instrument_from(market: Mapping[str, Any], precision_mode: int, exchange: st
     steps: Mapping[str, Any] = market.get("precision") or {}
     tick = _step(steps.get("price"), precision_mode, f"{exchange}'s price step of {symbol}")
     lot = _step(steps.get("amount"), precision_mode, f"{exchange}'s lot step of {symbol}")
-    return Instrument(symbol, "crypto", str(market["quote"]), tick, lot, tradable=market.get("active") is not False)
+    bounds: Mapping[str, Any] = market.get("limits") or {}
+    return Instrument(
+        symbol,
+        "crypto",
+        str(market["quote"]),
+        tick,
+        lot,
+        tradable=market.get("active") is not False,
+        shortable=False,
+        venue=exchange.removeprefix("ccxt:"),
+        min_qty_nano=_bound(bounds, "amount", "min"),
+        max_qty_nano=_bound(bounds, "amount", "max"),
+        min_notional_nano=_bound(bounds, "cost", "min"),
+    )
+
+
+def _bound(bounds: Mapping[str, Any], of: str, end: str) -> int:
+    """Return a bound of a market's, 0 where it has none or one that is too large to matter."""
+    value = (bounds.get(of) or {}).get(end)
+    try:
+        return max(0, to_nano(str(value))) if value is not None else 0
+    except BadNumberError:
+        return 0
 
 
 def near_symbols(symbol: str, known: Sequence[str]) -> str:

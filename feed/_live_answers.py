@@ -28,6 +28,7 @@ from bus.messages import (
 )
 from feed._cache_times import MINUTE_NS
 from feed._live_charts import LiveCharts
+from feed._live_halts import Halts
 from feed._live_history import lookback
 from feed._live_quotes import QuoteBook
 from feed._live_wait import after
@@ -61,6 +62,7 @@ class LiveAnswers:
         calendar: SessionCalendar,
         symbols: tuple[str, ...],
         quotes: QuoteBook,
+        halts: Halts,
         charts: LiveCharts,
         now: Callable[[], int],
         connected: Callable[[], bool],
@@ -72,6 +74,7 @@ class LiveAnswers:
             calendar: The venue's.
             symbols: What is traded, sorted.
             quotes: What the stream brought.
+            halts: What venues have stopped.
             charts: The rolling ones.
             now: The feed's clock.
             connected: Whether a stream brings records now.
@@ -81,6 +84,7 @@ class LiveAnswers:
         self._symbols = symbols
         self._traits = cache.traits
         self._quotes = quotes
+        self._halts = halts
         self._charts = charts
         self._now = now
         self._connected = connected
@@ -149,6 +153,7 @@ class LiveAnswers:
                 as_of_ns,
                 tuple(bar for symbol in wanted for bar in bars[symbol].result(0)),
                 tuple(quotes[symbol] for symbol in wanted if symbol in quotes),
+                self._halted(wanted, as_of_ns),
             )
 
         return after(answers, make)
@@ -163,8 +168,14 @@ class LiveAnswers:
         bars = [self._cache.kept_bars(symbol, start_ns, as_of_ns, as_of_ns)[-1:] for symbol in wanted]
         quotes = [self._known_quote(symbol, as_of_ns) for symbol in wanted]
         return Snapshot(
-            as_of_ns, tuple(bar for found in bars for bar in found), tuple(quote for quote in quotes if quote)
+            as_of_ns,
+            tuple(bar for found in bars for bar in found),
+            tuple(quote for quote in quotes if quote),
+            self._halted(wanted, as_of_ns),
         )
+
+    def _halted(self, wanted: list[str], as_of_ns: int) -> tuple[str, ...]:
+        return tuple(symbol for symbol in wanted if self._halts.at(symbol, as_of_ns))
 
     def _known_quote(self, symbol: str, as_of_ns: int) -> Quote | None:
         found = (self._quotes.at(symbol, as_of_ns), self._cache.kept_quote(symbol, as_of_ns))

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from bus.clock import NS
 from bus.messages import Bar, NewsItem, Quote, Trade
 from feed._cache_times import stamped
+from feed._live_halts import Halts
 
 __all__ = ["Drained", "Inbox", "SinkOf", "State"]
 
@@ -47,6 +48,7 @@ class Inbox:
     Attributes:
         rejected: Records that could not be used.
         why: Why the last of them could not.
+        halts: What venues have stopped.
         last_record_ns: When the newest record came; 0 before the first.
     """
 
@@ -71,6 +73,7 @@ class Inbox:
         self.why = ""
         self.last_record_ns = 0
         self._skew = (0, 0)
+        self.halts = Halts()
 
     def bar(self, bar: Bar) -> None:
         """Take a bar."""
@@ -82,6 +85,7 @@ class Inbox:
             arrived_ns = self._arrived(bar.event_time_ns)
             if len(self._bars) < _MOST_WAITING:
                 self._bars.append((stamped(bar, arrived_ns), arrived_ns))
+        self.halts.saw(stamped(bar, arrived_ns))
         self._wake()
 
     def quote(self, quote: Quote) -> None:
@@ -119,6 +123,15 @@ class Inbox:
             if len(self._news) < _MOST_WAITING:
                 self._news.append((stamped(item, arrived_ns), arrived_ns))
         self._wake()
+
+    def halt(self, symbol: str, *, halted: bool) -> None:
+        """Learn that a symbol's trading is stopped or goes on: known from now, whatever time the venue gives."""
+        why = self._wrong(symbol)
+        if why:
+            self.rejected_record(why)
+        else:
+            self.halts.tell(symbol, self._arrived(0), halted=halted)
+            self._wake()
 
     def rejected_record(self, why: str) -> None:
         """Count a record that cannot be used."""
@@ -177,6 +190,7 @@ class SinkOf:
         self.quote = inbox.quote
         self.trade = inbox.trade
         self.news = inbox.news
+        self.halt = inbox.halt
         self.rejected = inbox.rejected_record
         self.state = inbox.state
 

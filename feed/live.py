@@ -161,6 +161,7 @@ class LiveFeed:
             self._calendar,
             self._symbols,
             self._quotes,
+            self._inbox.halts,
             self._charts,
             lambda: self.now_ns,
             lambda: self._holes.connected,

@@ -86,6 +86,10 @@ class Sink(Protocol):
         """Take a headline."""
         ...
 
+    def halt(self, symbol: str, *, halted: bool) -> None:
+        """Learn that a venue has stopped the trading of a symbol, or lets it go on."""
+        ...
+
     def rejected(self, why: str) -> None:
         """Count a record that cannot be used (malformed, of another symbol, impossible): never guessed at."""
         ...

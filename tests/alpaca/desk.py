@@ -44,7 +44,7 @@ class Heard:
 
     def __init__(self) -> None:
         self._lanes: dict[str, queue.Queue[tuple[str, Any]]] = {
-            name: queue.Queue() for name in ("bar", "quote", "trade", "news", "rejected", "state")
+            name: queue.Queue() for name in ("bar", "quote", "trade", "news", "halt", "rejected", "state")
         }
         self.all: list[tuple[str, Any]] = []
 
@@ -59,6 +59,9 @@ class Heard:
 
     def news(self, item: NewsItem) -> None:
         self._put("news", "news", item)
+
+    def halt(self, symbol: str, *, halted: bool) -> None:
+        self._put("halt", "halt", (symbol, halted))
 
     def rejected(self, why: str) -> None:
         self._put("rejected", "rejected", why)

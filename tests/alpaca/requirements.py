@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 REQUIREMENTS: dict[str, str] = {
+    "alpaca:halts": "Trading halts and resumptions reach the feed; other statuses do not.",
     "alpaca:keys": "Keys come from the environment as a whole pair, and no error, log or repr shows one.",
     "alpaca:settings": "A setting that cannot be is refused when the source is opened, with what is allowed.",
     "alpaca:exact": "Prices and sizes are the exact billionths of the vendor's decimal text.",

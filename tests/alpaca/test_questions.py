@@ -318,21 +318,30 @@ def test_instruments_come_with_the_vendors_steps(vendor: RestServer) -> None:
         "status": "active",
         "tradable": True,
         "fractionable": True,
+        "shortable": True,
+        "easy_to_borrow": True,
+        "exchange": "NASDAQ",
     }
     coin = {
         "class": "crypto",
+        "min_order_size": "0.0001",
         "symbol": "BTC/USD",
         "status": "active",
         "tradable": True,
         "price_increment": "0.5",
         "min_trade_increment": 0.000000001,
     }
-    vendor.assets = {"AAPL": share, "GONE": share | {"symbol": "GONE", "status": "inactive"}, "BTC/USD": coin}
-    with opened(vendor.url, symbols="AAPL GONE BTC/USD") as source:
-        first, gone, btc = source.instruments()
-    assert first == Instrument("AAPL", "equity", "USD", tick_nano=10_000_000, lot_nano=NS)
-    assert not gone.tradable
-    assert btc == Instrument("BTC/USD", "crypto", "USD", tick_nano=500_000_000, lot_nano=1)
+    gone = share | {"symbol": "GONE", "status": "inactive"}
+    hard = share | {"symbol": "HARD", "easy_to_borrow": False}
+    vendor.assets = {"AAPL": share, "GONE": gone, "HARD": hard, "BTC/USD": coin}
+    with opened(vendor.url, symbols="AAPL GONE HARD BTC/USD") as source:
+        first, gone_too, rare, btc = source.instruments()
+    assert first == Instrument("AAPL", "equity", "USD", tick_nano=10_000_000, lot_nano=NS, venue="NASDAQ")
+    assert not gone_too.tradable
+    assert not rare.shortable
+    assert btc == Instrument(
+        "BTC/USD", "crypto", "USD", 500_000_000, 1, shortable=False, venue="alpaca", min_qty_nano=100_000
+    )
     assert [asked.path for asked in vendor.asked][-1] == "/v2/assets/BTC%2FUSD"
 
 

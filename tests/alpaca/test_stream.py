@@ -62,7 +62,7 @@ def test_bars_corrections_quotes_and_news_are_subscribed_to_and_delivered(vendor
         shares.send(bar(), quote(OPEN + 5), bar(T="u", c=170.5))
         news.send(story())
         first, at, corrected, item = heard.next("bar"), heard.next("quote"), heard.next("bar"), heard.next("news")
-    assert shares.subscribed == {"bars": ["AAPL"], "updatedBars": ["AAPL"], "quotes": ["AAPL"]}
+    assert shares.subscribed == {"bars": ["AAPL"], "updatedBars": ["AAPL"], "quotes": ["AAPL"], "statuses": ["AAPL"]}
     assert news.subscribed == {"news": ["AAPL"]}
     assert shares.headers["Content-Type"] == "application/msgpack"
     end = OPEN + MINUTE
@@ -88,6 +88,21 @@ def test_shares_and_coins_have_a_line_each_and_the_spec_names_the_data_feed(vend
         assert heard.next("bar").volume_nano == 123_456_789
         news.send(story(symbols=["BTCUSD"]))
         assert heard.next("news").symbols == ("BTC/USD",)
+
+
+@pytest.mark.requirement("alpaca:halts")
+def test_halts_and_resumptions_of_both_tapes_are_told_and_other_statuses_are_not(vendor: StreamServer) -> None:
+    def status(code: Any) -> dict[str, Any]:
+        return {"T": "s", "S": "AAPL", "sc": code, "sm": "", "rc": "", "rm": "", "t": stamp(OPEN), "z": "C"}
+
+    with streaming(vendor.url) as (_, heard):
+        shares = vendor.session()
+        shares.send(*(status(code) for code in ("H", "T", "P", "Q", "2", "3", "5", "", None, 7)))
+        shares.send(bar())
+        heard.next("bar")
+    told = [halted for _, (symbol, halted) in heard.happened("halt") if symbol == "AAPL"]
+    assert told == [True, False, True, True, True, False]
+    assert len(heard.happened("rejected")) == 3
 
 
 @pytest.mark.requirement("alpaca:stream")
@@ -273,7 +288,9 @@ def test_trouble_of_the_news_is_told_beside_the_state_of_the_market_data(vendor:
 def test_a_subscription_that_is_not_confirmed_is_told(vendor: StreamServer) -> None:
     vendor.faults["shares"].append("nothing")
     with streaming(vendor.url) as (_, heard):
-        assert "not subscribed to bars of AAPL, quotes of AAPL, updatedBars of AAPL" in heard.next("rejected")
+        assert "not subscribed to bars of AAPL, quotes of AAPL, statuses of AAPL, updatedBars of AAPL" in heard.next(
+            "rejected"
+        )
 
 
 @pytest.mark.requirement("alpaca:reconnect")

@@ -40,6 +40,9 @@ class Heard:
     def news(self, item: NewsItem) -> None:
         raise AssertionError(item)
 
+    def halt(self, symbol: str, *, halted: bool) -> None:
+        raise AssertionError((symbol, halted))
+
     def rejected(self, why: str) -> None:
         self._lanes["rejected"].put(why)
 

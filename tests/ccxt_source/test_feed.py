@@ -15,7 +15,6 @@ from bus.messages import (
     DescribeDay,
     FeedStats,
     GetFeedStats,
-    Instrument,
     QueryChart,
     QuerySnapshot,
     Tick,
@@ -40,7 +39,8 @@ def test_a_live_feed_serves_the_exchange() -> None:
         try:
             day = ask(feed, DescribeDay())
             assert (day.day_id, day.calendar, day.timezone, day.kind) == ("ccxt:binance", "24/7", "UTC", "live")
-            assert day.instruments == (Instrument("BTC/USDT", "crypto", "USDT", 10_000_000, 10_000),)
+            (found,) = day.instruments
+            assert (found.symbol, found.tick_nano, found.lot_nano) == ("BTC/USDT", 10_000_000, 10_000)
             charts: ChartSet = ask(feed, QueryChart(("BTC/USDT",), ("1Min", "5Min"), 5))
             minutes: Chart = next(chart for chart in charts.charts if chart.timeframe == "1Min")
             assert [bar.open_time_ns for bar in minutes.bars][:4] == [

@@ -49,6 +49,22 @@ def kraken_source(kraken: Venue) -> Iterator[Source]:
         yield source
 
 
+def spot(symbol: str, tick: int, lot: int, venue: str, least: int, most: int, least_cost: int = 0) -> Instrument:
+    """A market of an exchange that lends nothing."""
+    return Instrument(
+        symbol,
+        "crypto",
+        symbol.partition("/")[2],
+        tick,
+        lot,
+        shortable=False,
+        venue=venue,
+        min_qty_nano=least,
+        max_qty_nano=most,
+        min_notional_nano=least_cost,
+    )
+
+
 @pytest.mark.requirement("ccxt:settings")
 @pytest.mark.parametrize(
     ("changed", "told"),
@@ -127,13 +143,13 @@ def test_weeks_that_kraken_counts_from_thursday_are_not_offered(kraken_source: S
 def test_instruments_have_the_exact_steps_of_the_exchange(kraken: Venue, binance: Venue) -> None:
     with opened(kraken, symbols=("ETH/USD", "BTC/USD")) as source:
         assert source.instruments() == (
-            Instrument("BTC/USD", "crypto", "USD", 100_000_000, 10),
-            Instrument("ETH/USD", "crypto", "USD", 10_000_000, 10),
+            spot("BTC/USD", 100_000_000, 10, "kraken", 50_000, 0, 500_000_000),
+            spot("ETH/USD", 10_000_000, 10, "kraken", 50_000, 0, 500_000_000),
         )
     binance.pairs = [binance_pair("BTC", "USDT"), binance_pair("OLD", "USDT") | {"status": "BREAK"}]
     with opened(binance, symbols=("BTC/USDT", "OLD/USDT")) as source:
         bitcoin, old = source.instruments()
-        assert bitcoin == Instrument("BTC/USDT", "crypto", "USDT", 10_000_000, 10_000)
+        assert bitcoin == spot("BTC/USDT", 10_000_000, 10_000, "binance", 10_000, 9_000 * NS)
         assert not old.tradable
 
 
@@ -164,7 +180,9 @@ def test_a_step_that_is_not_fixed_or_not_known_is_refused(mode: int, steps: dict
 @pytest.mark.requirement("ccxt:instruments")
 def test_decimal_places_are_steps_too() -> None:
     market = {"symbol": "A/B", "quote": "B", "spot": True, "active": None, "precision": {"price": 2, "amount": 0}}
-    assert instrument_from(market, 2, "ccxt:x") == Instrument("A/B", "crypto", "B", 10_000_000, NS)
+    assert instrument_from(market, 2, "ccxt:x") == Instrument(
+        "A/B", "crypto", "B", 10_000_000, NS, shortable=False, venue="x"
+    )
 
 
 @pytest.mark.requirement("ccxt:exact")

@@ -1,6 +1,7 @@
 """What a live feed and its cache must do."""
 
 REQUIREMENTS: dict[str, str] = {
+    "live:halts": "A snapshot names the symbols whose trading was stopped as it was known at its time.",
     "live:single-flight": "Equal questions at once, from any thread or process, are one vendor call and one answer.",
     "live:ranges": "What was fetched is not fetched again, in whatever order and overlap ranges are asked for.",
     "live:persistent": "What the vendor said survives a restart, and a second feed on the same file is refused.",

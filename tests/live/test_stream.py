@@ -10,8 +10,10 @@ from bench._feed_stream import StreamSource
 from bench._feed_vendor import VendorSource
 from bus.clock import NS
 from bus.errors import BusError, ConfigError, NotOfferedError
+from bus.fixed import SCALE
 from bus.messages import (
     Advance,
+    Bar,
     Bars,
     CalendarEvents,
     DayInfo,
@@ -333,4 +335,40 @@ def test_a_source_without_news_says_so_to_who_searches_and_gives_stages_none() -
         assert ask(feed, QuerySnapshot((), -1), Snapshot).quotes == ()
         with pytest.raises(NotOfferedError, match="has no news; it offers bars"):
             feed.handle(SearchNews("x", (), 0))
+    vendor.close()
+
+
+@pytest.mark.requirement("live:halts")
+def test_a_halt_is_known_from_its_arrival_until_the_venue_or_a_later_bar_ends_it() -> None:
+    wall = Wall(NOON + 5 * NS)
+    vendor = ScriptedVendor(wall)
+    sinks: list[Sink] = []
+
+    def minute(number: int) -> Bar:
+        opens, ends = NOON + number * MINUTE, NOON + (number + 1) * MINUTE
+        return Bar("ACME", opens, ends, ends, SCALE, SCALE, SCALE, SCALE, SCALE)
+
+    class Halting(StreamSource):
+        def stream(self, symbols: tuple[str, ...], sink: Sink) -> Stream:
+            sinks.append(sink)
+            return super().stream(symbols, sink)
+
+    with live_feed(vendor, wall, Halting(vendor.port, SYMBOLS)) as feed:
+        before_ns = wall.now_ns
+        wall.now_ns += NS
+        sinks[0].halt("ACME", halted=True)
+        sinks[0].halt("ACME", halted=True)
+        sinks[0].halt("NOT-OURS", halted=True)
+        assert ask(feed, QuerySnapshot((), -1), Snapshot).halted == ("ACME",)
+        assert ask(feed, QuerySnapshot(("ACME",), before_ns), Snapshot).halted == ()
+        wall.now_ns += NS
+        sinks[0].halt("ACME", halted=False)
+        assert ask(feed, QuerySnapshot((), -1), Snapshot).halted == ()
+        sinks[0].halt("ACME", halted=True)
+        assert ask(feed, QuerySnapshot((), -1), Snapshot).halted == ("ACME",)
+        wall.now_ns = NOON + 3 * MINUTE
+        sinks[0].bar(minute(0))
+        assert ask(feed, QuerySnapshot((), -1), Snapshot).halted == ("ACME",), "that bar began before the halt"
+        sinks[0].bar(minute(1))
+        assert ask(feed, QuerySnapshot((), -1), Snapshot).halted == (), "nothing trades while it is stopped"
     vendor.close()
