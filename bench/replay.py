@@ -46,8 +46,8 @@ from feed.sample import write_sample
 from feed.service import build_feed
 from feed.spec import FeedSpec
 from risk.gate import build_gate
-from risk.limits import default_limits
-from risk.spec import GateSpec
+from risk.limits import default_desk_limits, default_limits
+from risk.spec import ClientSpec, GateSpec
 
 __all__ = ["Replay", "Tally", "desk", "run"]
 
@@ -150,7 +150,15 @@ def desk(day: Path, folder: Path) -> Generator[Replay]:
     feed = build_feed(FeedSpec(str(day)), transport, directory)
     transport.server(directory["feed"], feed)
     limits = default_limits(_CASH)
-    gate_spec = GateSpec(_CLIENT, _RUN, "replay", limits, str(folder / "gate.sqlite"), key, _CASH)
+    gate_spec = GateSpec(
+        run_id=_RUN,
+        mode="replay",
+        clients=(ClientSpec(_CLIENT, limits, start_cash_nano=_CASH),),
+        desk=default_desk_limits((limits,)),
+        database=str(folder / "gate.sqlite"),
+        public_key_file=key,
+        resume_key_file=str(folder / "resume.key"),
+    )
     gate = build_gate(gate_spec, transport, directory)
     transport.server(directory["risk"], gate)
     gateway_spec = GatewaySpec(_CLIENT, _RUN, "replay", str(folder / "journal.sqlite"), key, _CASH)

@@ -7,9 +7,7 @@ data; trouble of the news is told beside it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, cast
 
@@ -21,6 +19,7 @@ from feed._alpaca_keys import Keys
 from feed._alpaca_line import Addresses, Kind, Line, LineError, open_line
 from feed._alpaca_sdk import reconnect_delay
 from feed._alpaca_spans import Spans, is_coin
+from feed._loop_thread import LoopThread
 from feed.source import Sink
 
 __all__ = ["Addresses", "AlpacaStream"]
@@ -30,7 +29,6 @@ State: TypeAlias = Literal["connecting", "connected", "silent", "down"]
 _CHANNELS = {"b": "bars", "u": "updatedBars", "q": "quotes", "n": "news", "s": "statuses"}
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 30.0
 _LASTED_NS = 60 * NS
-_JOIN_S = 15.0
 _LOG = logging.getLogger(__name__)
 _RANK: tuple[State, ...] = ("connected", "connecting", "silent", "down")
 
@@ -68,44 +66,22 @@ class AlpacaStream:
                 handlers = delivery.handlers(kind)
                 line = open_line(kind, keys, addresses, timeout_s, handlers, listed)
                 self._keepers.append(_Keeper(kind, line, delivery, board, timeout_s, silent_s, is_open))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alpaca-stream", daemon=True)
+        self._thread = LoopThread("alpaca-stream", self._keep, self._stop)
 
     def start(self) -> AlpacaStream:
         """Start the thread and return the stream."""
         self._thread.start()
-        self._ready.wait()
         return self
 
     def close(self) -> None:
         """Stop; returns when the thread has ended (at once when the sink itself calls this)."""
-        if self._thread.is_alive() and self._loop is not None and self._task is not None:
-            # A loop that has ended meanwhile refuses.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop, self._task)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_JOIN_S)
+        self._thread.close()
 
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            try:
-                runner.run(self._keep())
-            except asyncio.CancelledError:
-                return
-            finally:
-                self._ready.set()
-
-    def _stop(self, task: asyncio.Task[None]) -> None:
+    def _stop(self) -> None:
         for keeper in self._keepers:
             keeper.stopped = True
-        task.cancel()
 
     async def _keep(self) -> None:
-        self._task = asyncio.current_task()
-        self._ready.set()
         async with asyncio.TaskGroup() as group:
             for keeper in self._keepers:
                 group.create_task(keeper.run())

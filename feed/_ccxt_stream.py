@@ -7,9 +7,7 @@ a stream that says nothing for a quiet market; here both are told.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +17,7 @@ from feed._ccxt_candles import Candles
 from feed._ccxt_records import BadRecordError, bar_from, quote_from, trade_from
 from feed._ccxt_rest import error_of
 from feed._ccxt_sdk import CalmExchange, ccxt
+from feed._loop_thread import LoopThread
 from feed.source import Sink
 
 __all__ = ["CcxtStream", "can_stream"]
@@ -28,7 +27,6 @@ State: TypeAlias = Literal["connecting", "connected", "silent", "down"]
 _LOG = logging.getLogger("feed")
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 30.0
 _LASTED_NS = 30 * NS
-_JOIN_S = 15.0
 _TAIL = 16
 _MINUTE_NS = 60 * NS
 
@@ -73,26 +71,16 @@ class CcxtStream:
         self._heard_ns = self._alive_ns = 0
         self._failures = 0
         self._lost: asyncio.Future[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = False
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ccxt-stream", daemon=True)
+        self._thread = LoopThread("ccxt-stream", self._keep)
 
     def start(self) -> CcxtStream:
         """Start the thread and return the stream."""
         self._thread.start()
-        self._ready.wait()
         return self
 
     def close(self) -> None:
         """Stop; returns when the thread has ended (at once when the sink itself calls this)."""
-        if self._thread.is_alive() and self._loop is not None and self._task is not None:
-            # A loop that has ended meanwhile refuses.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop, self._task)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_JOIN_S)
+        self._thread.close()
 
     # --- what ccxt's websockets tell (feed._ccxt_sdk.Tap) -------------------------------------------------------------
 
@@ -115,26 +103,8 @@ class CcxtStream:
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            try:
-                runner.run(self._keep())
-            except asyncio.CancelledError:
-                return
-            finally:
-                self._ready.set()
-
-    def _stop(self, task: asyncio.Task[None]) -> None:
-        # Once only: a second one would interrupt the closing of the sockets.
-        if not self._stopping:
-            self._stopping = True
-            task.cancel()
-
     async def _keep(self) -> None:
-        self._task = asyncio.current_task()
         self._exchange.tap = self
-        self._ready.set()
         why = ""
         try:
             while True:
