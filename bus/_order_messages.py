@@ -513,7 +513,9 @@ class PreviewOrders(Struct, frozen=True):
 
 
 class GetLimits(Struct, frozen=True):
-    """Ask the gate for the limits it judges by (answer: ``RiskLimits``)."""
+    """Ask the gate for the limits it judges a client by, empty for the desk's own (answer: ``RiskLimits``)."""
+
+    client: str = ""
 
 
 class LimitLine(Struct, frozen=True):

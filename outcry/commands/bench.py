@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "run"]
 
-_BENCHES = ("bus", "replay", "feed", "mcp")
+_BENCHES = ("bus", "gate", "journal", "replay", "feed", "mcp")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
