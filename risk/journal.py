@@ -1,66 +1,68 @@
-"""The gate's own record: verdicts with what they were judged by, and the kill switch; on disk before it is answered.
+"""The gate's own record: verdicts with what they were judged by, cancels, and the kill switch; on disk before answered.
 
-Not the order journal (``execution.journal``). SQLite, WAL. Verdicts and the kill switch are written with
-``synchronous=FULL``, one transaction a batch. A settled instant survives a killed process but is not synced by itself:
-no ticket depends on it that the next verdict's sync does not cover, and after a power cut it is computed again.
+Not the order journal (``execution.journal``). SQLite, WAL. Verdicts, kills and alarms are written with
+``synchronous=FULL``, one transaction a batch. A settled instant and a cancel survive a killed process but are not
+synced by themselves: no ticket depends on them that the next verdict's sync does not cover.
+
+Every record carries a digest of itself. A record that does not match it, a file that is not the one that was opened, a
+disk that takes no more, another process that writes: each is a ``JournalError``, and on that the gate is closed.
 """
 
 from __future__ import annotations
 
-import json
+import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
-from bus.codec import decode, encode
 from bus.errors import ConfigError, JournalError
-from bus.messages import BookSettled, OrderIntent, Ticket, Verdict
+from bus.messages import KillLine
+from risk.records import (
+    Alarm,
+    CancelNote,
+    Instant,
+    Judged,
+    kill_row,
+    mark_of,
+    read_records,
+    read_terms,
+    read_verdicts,
+    verdict_row,
+)
 
-__all__ = ["GateJournal", "Instant", "Judged"]
+__all__ = ["GateJournal"]
 
 _T = TypeVar("_T")
+_BUSY_S = 0.25
+"""How long a writer is waited for: the askers wait too."""
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS identity(key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS verdicts(seq INTEGER PRIMARY KEY, client_order_id TEXT NOT NULL, "
-    "order_digest TEXT NOT NULL, now_ns INTEGER NOT NULL, approved INTEGER NOT NULL, code TEXT NOT NULL, "
-    "price_nano INTEGER NOT NULL, intent BLOB NOT NULL, verdict BLOB NOT NULL, ticket BLOB, "
-    "inputs TEXT NOT NULL, final INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS verdicts(seq INTEGER PRIMARY KEY, client TEXT NOT NULL, "
+    "client_order_id TEXT NOT NULL, now_ns INTEGER NOT NULL, approved INTEGER NOT NULL, code TEXT NOT NULL, "
+    "final INTEGER NOT NULL, record BLOB NOT NULL, mark TEXT NOT NULL)",
     "CREATE UNIQUE INDEX IF NOT EXISTS one_final_verdict ON verdicts(client_order_id) WHERE final",
-    "CREATE TABLE IF NOT EXISTS kill_switch(seq INTEGER PRIMARY KEY, engaged INTEGER NOT NULL, "
-    "reason TEXT NOT NULL, by TEXT NOT NULL, now_ns INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS instant(one INTEGER PRIMARY KEY CHECK (one = 1), settled BLOB NOT NULL, "
-    "day TEXT NOT NULL, day_start_nano INTEGER NOT NULL, halted INTEGER NOT NULL, last_seq INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS kill_switch(seq INTEGER PRIMARY KEY, client TEXT NOT NULL, strategy TEXT NOT NULL, "
+    "state TEXT NOT NULL, now_ns INTEGER NOT NULL, record BLOB NOT NULL, mark TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS cancels(seq INTEGER PRIMARY KEY, record BLOB NOT NULL, mark TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS alarms(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, record BLOB NOT NULL, "
+    "mark TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS terms(version TEXT PRIMARY KEY, record BLOB NOT NULL, mark TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS instant(seq INTEGER PRIMARY KEY CHECK (seq = 1), record BLOB NOT NULL, "
+    "mark TEXT NOT NULL)",
 )
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """One verdict with its order, its unsigned ticket (when approved), the price it was reserved at and its inputs.
-
-    ``final`` verdicts are what their client order id is answered with from then on; the others (a forged id, a wrong
-    clock) are kept for the record only.
-    """
-
-    intent: OrderIntent
-    order_digest: str
-    verdict: Verdict
-    ticket: Ticket | None
-    price_nano: int
-    inputs: dict[str, int | str]
-    final: bool
-
-
-class Instant(msgspec.Struct, frozen=True):
-    """The last instant that the gate settled: its answer, what the day's loss is counted from, the last event seen."""
-
-    settled: BookSettled
-    day: str
-    day_start_nano: int
-    halted: bool
-    last_seq: int
+_LAST = {
+    "verdicts": "SELECT coalesce(max(seq), 0) FROM verdicts",
+    "kill_switch": "SELECT coalesce(max(seq), 0) FROM kill_switch",
+    "cancels": "SELECT coalesce(max(seq), 0) FROM cancels",
+    "alarms": "SELECT coalesce(max(seq), 0) FROM alarms",
+}
 
 
 class GateJournal:
@@ -74,51 +76,93 @@ class GateJournal:
             identity: Whose it is; a file that was begun with another identity is refused.
 
         Raises:
-            JournalError: It cannot be opened.
+            JournalError: It cannot be opened, or another process has it.
             ConfigError: It is another client's or another run's.
         """
+        self._path = path
+        self._lock = _own(path)
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise _unopened(path, error) from error
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            for table in _TABLES:
-                self._db.execute(table)
-            self._db.executemany("INSERT OR IGNORE INTO identity(key, value) VALUES (?, ?)", identity.items())
-            known = dict(self._db.execute("SELECT key, value FROM identity"))
-        except sqlite3.Error as error:
-            raise JournalError(f"the gate's journal {path.name} cannot be opened: {error}; fix its folder") from error
+            known = self._prepare(identity)
+            self._next = {table: self._db.execute(sql).fetchone()[0] + 1 for table, sql in _LAST.items()}
+            self._files = self._stat()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise _unopened(path, error) from error
         for key, value in identity.items():
             if known[key] != value:
-                self._db.close()
+                self.close()
                 raise ConfigError(
                     f"the gate's journal {path.name} has {key} = {known[key]!r}, this run has {value!r}; "
                     "it must be the same: start in a new run directory"
                 )
 
-    def write(self, judged: Sequence[Judged]) -> None:
-        """Write a batch of verdicts, all or none, synced.
+    def _prepare(self, identity: Mapping[str, str]) -> dict[str, str]:
+        """Make what is not there, in one transaction, and return whose the file is."""
+        self._db.execute("BEGIN IMMEDIATE")
+        for table in _TABLES:
+            self._db.execute(table)
+        self._db.executemany("INSERT OR IGNORE INTO identity(key, value) VALUES (?, ?)", identity.items())
+        self._db.execute("COMMIT")
+        return dict(self._db.execute("SELECT key, value FROM identity"))
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def write(self, judged: Sequence[Judged], kills: Sequence[KillLine] = ()) -> None:
+        """Write a batch of verdicts, and kills that they caused, all or none, synced.
 
         Raises:
             JournalError: Nothing was written.
         """
-        sql = (
-            "INSERT INTO verdicts(client_order_id, order_digest, now_ns, approved, code, price_nano, intent, verdict, "
-            "ticket, inputs, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        )
+        first, first_kill = self._next["verdicts"], self._next["kill_switch"]
+        rows = [verdict_row(seq, entry) for seq, entry in enumerate(judged, first)]
+        kill_rows = [kill_row(seq, note) for seq, note in enumerate(kills, first_kill)]
 
         def insert() -> None:
-            self._db.executemany(sql, [_row(entry) for entry in judged])
+            self._db.executemany(_INSERT_VERDICT, rows)
+            if kill_rows:
+                self._db.executemany(_INSERT_KILL, kill_rows)
 
         self._transaction(insert)
+        self._next["verdicts"] = first + len(rows)
+        self._next["kill_switch"] = first_kill + len(kill_rows)
 
-    def write_kill(self, *, engaged: bool, reason: str, by: str, now_ns: int) -> None:
-        """Write that the kill switch was engaged or cleared, synced.
+    def write_kill(self, note: KillLine) -> None:
+        """Write that a scope was engaged or resumed, synced.
 
         Raises:
             JournalError: It was not written.
         """
-        sql = "INSERT INTO kill_switch(engaged, reason, by, now_ns) VALUES (?, ?, ?, ?)"
-        self._transaction(lambda: self._db.execute(sql, (int(engaged), reason, by, now_ns)))
+        self.write((), (note,))
+
+    def write_alarm(self, alarm: Alarm) -> None:
+        """Write an alarm, synced.
+
+        Raises:
+            JournalError: It was not written.
+        """
+        seq = self._next["alarms"]
+        record = msgspec.msgpack.encode(alarm)
+        row = (seq, alarm.kind, record, mark_of("alarms", seq, record))
+        self._transaction(lambda: self._db.execute("INSERT INTO alarms VALUES (?, ?, ?, ?)", row))
+        self._next["alarms"] = seq + 1
+
+    def write_terms(self, version: str, record: bytes) -> None:
+        """Keep what a limits version stands for.
+
+        Raises:
+            JournalError: It was not written.
+        """
+        if version in read_terms(self._db):
+            return
+        row = (version, record, mark_of("terms", 0, record))
+        self._transaction(lambda: self._db.execute("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", row))
 
     def write_instant(self, instant: Instant) -> None:
         """Write the last settled instant over the one before, not synced by itself.
@@ -126,62 +170,77 @@ class GateJournal:
         Raises:
             JournalError: It was not written.
         """
-        sql = (
-            "INSERT OR REPLACE INTO instant(one, settled, day, day_start_nano, halted, last_seq) "
-            "VALUES (1, ?, ?, ?, ?, ?)"
-        )
-        row = (encode(instant.settled), instant.day, instant.day_start_nano, int(instant.halted), instant.last_seq)
-        try:
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            try:
-                self._db.execute(sql, row)
-            finally:
-                self._db.execute("PRAGMA synchronous=FULL")
-        except (sqlite3.Error, OverflowError) as error:
-            raise _unwritable(error) from error
+        record = msgspec.msgpack.encode(instant)
+        row = (1, record, mark_of("instant", 1, record))
+        self._unsynced(lambda: self._db.execute("INSERT OR REPLACE INTO instant VALUES (?, ?, ?)", row))
 
-    def killed(self) -> str:
-        """Return why the kill switch is engaged; empty when it is not."""
-        row = self._read(
-            lambda: self._db.execute("SELECT engaged, reason, by FROM kill_switch ORDER BY seq DESC LIMIT 1").fetchone()
-        )
-        return f"{row[1]}, by {row[2]}" if row and row[0] else ""
+    def write_cancels(self, notes: Sequence[CancelNote]) -> None:
+        """Write that cancels were asked for, not synced by itself.
+
+        Raises:
+            JournalError: They were not written.
+        """
+        first = self._next["cancels"]
+        records = [msgspec.msgpack.encode(note) for note in notes]
+        rows = [(seq, record, mark_of("cancels", seq, record)) for seq, record in enumerate(records, first)]
+        self._unsynced(lambda: self._db.executemany("INSERT INTO cancels VALUES (?, ?, ?)", rows))
+        self._next["cancels"] = first + len(rows)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
 
     def instant(self) -> Instant | None:
-        """Return the last settled instant; None before the first."""
-        row = self._read(
-            lambda: self._db.execute("SELECT settled, day, day_start_nano, halted, last_seq FROM instant").fetchone()
-        )
-        return Instant(cast("BookSettled", decode(row[0])), row[1], row[2], bool(row[3]), row[4]) if row else None
+        """Return the last settled instant; None before the first.
 
-    def read(self) -> Iterator[Judged]:
-        """Yield every verdict in order."""
-        sql = "SELECT intent, order_digest, verdict, ticket, price_nano, inputs, final FROM verdicts ORDER BY seq"
-        for intent, order_digest, verdict, ticket, price_nano, inputs, final in self._read(
-            lambda: self._db.execute(sql).fetchall()
-        ):
-            yield Judged(
-                cast("OrderIntent", decode(intent)),
-                order_digest,
-                cast("Verdict", decode(verdict)),
-                cast("Ticket", decode(ticket)) if ticket is not None else None,
-                price_nano,
-                json.loads(inputs),
-                bool(final),
-            )
+        Raises:
+            JournalError: It cannot be read or is damaged; so for all that read.
+        """
+        return next(self._records("instant", Instant), None)
 
-    def _read(self, question: Callable[[], _T]) -> _T:
+    def read(self, *, inputs: bool = True) -> Iterator[Judged]:
+        """Yield every verdict in order.
+
+        Args:
+            inputs: Whether with what they were judged by; a running gate does not need it again.
+        """
+        return read_verdicts(self._db, inputs=inputs)
+
+    def kills(self) -> Iterator[KillLine]:
+        """Yield every change of the kill switch in order."""
+        return self._records("kill_switch", KillLine)
+
+    def cancels(self) -> Iterator[CancelNote]:
+        """Yield every cancel that was asked for in order."""
+        return self._records("cancels", CancelNote)
+
+    def alarms(self) -> Iterator[Alarm]:
+        """Yield every alarm in order."""
+        return self._records("alarms", Alarm)
+
+    def _records(self, table: str, kind: type[_T]) -> Iterator[_T]:
+        return read_records(self._db, table, kind)
+
+    # --- the file ---------------------------------------------------------------------------------------------------
+
+    def _stat(self) -> tuple[tuple[int, int], ...]:
+        """Return which files these are; a file that was taken away or replaced keeps nothing that is written to it."""
+        found = [os.stat(path) for path in (self._path, f"{self._path}-wal")]
+        return tuple((about.st_dev, about.st_ino) for about in found)
+
+    def _check_file(self) -> None:
         try:
-            return question()
-        except sqlite3.Error as error:
-            raise JournalError(f"the gate's journal cannot be read: {error}; nothing is approved") from error
+            same = self._stat() == self._files
+        except OSError as error:
+            raise _unwritable(error) from error
+        if not same:
+            raise _unwritable("the file was replaced by another one while the gate ran: restart the gate")
 
     def _transaction(self, work: Callable[[], object]) -> None:
+        self._check_file()
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 work()
-                self._db.execute("COMMIT")
+                self._commit()
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -189,28 +248,60 @@ class GateJournal:
         except (sqlite3.Error, OverflowError) as error:
             raise _unwritable(error) from error
 
+    def _begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def _commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def _unsynced(self, work: Callable[[], object]) -> None:
+        try:
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                self._transaction(work)
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error as error:
+            raise _unwritable(error) from error
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; may be called twice."""
         self._db.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
-def _unwritable(error: Exception) -> JournalError:
+_INSERT_VERDICT = "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_KILL = "INSERT INTO kill_switch VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+def _own(path: Path) -> int:
+    """Return a handle on the lock that says which process writes this journal; a killed process gives it back.
+
+    Raises:
+        JournalError: Another process has it, or there can be none.
+    """
+    try:
+        handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unopened(path, error) from error
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise JournalError(
+            f"the gate's journal {path.name} is in use by another process ({error.strerror}); two gates on one journal "
+            "would approve twice as much: stop the other one"
+        ) from error
+    return handle
+
+
+def _unopened(path: Path, error: Exception) -> JournalError:
+    return JournalError(f"the gate's journal {path.name} cannot be opened: {error}; fix its folder")
+
+
+def _unwritable(error: object) -> JournalError:
     return JournalError(
         f"the gate's journal cannot be written: {error}; nothing is approved until its disk and folder are writable"
-    )
-
-
-def _row(entry: Judged) -> tuple[object, ...]:
-    return (
-        entry.intent.client_order_id,
-        entry.order_digest,
-        entry.verdict.now_ns,
-        int(entry.verdict.approved),
-        entry.verdict.code,
-        entry.price_nano,
-        encode(entry.intent),
-        encode(entry.verdict),
-        encode(entry.ticket) if entry.ticket is not None else None,
-        json.dumps(entry.inputs, sort_keys=True),
-        int(entry.final),
     )

@@ -1,99 +1,82 @@
 """What the gate knows and from whom: the clock and prices from the feed, fills from execution, never from a caller.
 
-Not a judge (``risk.checks``) and not a signer (``risk.gate``). It settles one instant after the other; the last one is
-in the journal, so that a gate that was killed settles it again and gives the answer it gave.
+Not a judge (``risk.checks``) and not a signer (``risk.gate``). It settles one instant after the other for all clients;
+the last one is in the journal, so that a gate that was killed settles it again and gives the answer it gave.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TypeVar
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable
+from heapq import merge
 
-from bus.clock import NS, iso
-from bus.errors import GapError, LookAheadError, SchemaError
-from bus.messages import (
-    Account,
-    BookSettled,
-    DayInfo,
-    DescribeDay,
-    EventsSince,
-    GetAccount,
-    Instrument,
-    Message,
-    OrderEvents,
-    QuerySnapshot,
-    Snapshot,
-    Tick,
-    TickAt,
-)
-from bus.transport import Client
-from risk.book import Book
-from risk.journal import GateJournal, Instant
-from risk.limits import Limits
+from bus.clock import iso
+from bus.errors import LookAheadError
+from bus.messages import BookSettled
+from risk.journal import GateJournal
+from risk.market import Market
+from risk.records import CancelNote, ClientInstant, Instant, Judged
+from risk.seat import Seat
+from risk.state import DeskState
 
 __all__ = ["Sight"]
 
-_ASK_S = 5.0
-_DAY_NS = 86_400 * NS
-_T = TypeVar("_T", bound=Message)
-
 
 class Sight:
-    """The gate's clock, instruments and book.
+    """The gate's clock, and the one way its clients' states learn what happened.
 
     Attributes:
-        book: Positions, prices and reservations.
-        instruments: By symbol.
-        allowed: The symbols that may be traded.
-        last_seq: The last order event taken in.
+        last: The last settled instant; None before the first.
     """
 
-    def __init__(self, feed: Client, execution: Client, journal: GateJournal, limits: Limits, cash_nano: int) -> None:
+    def __init__(
+        self, market: Market, desk: DeskState, seats: tuple[Seat, ...], journal: GateJournal, *, always_look: bool
+    ) -> None:
         """Know what the journal knows; nothing is asked yet, so that the others may start later.
 
         Args:
-            feed: Where the clock and prices come from.
-            execution: Where fills come from.
+            market: The clock and the prices.
+            desk: Where what is learnt goes.
+            seats: The clients, the desk's own first.
             journal: Where settled instants are kept.
-            limits: For the allowed symbols and the day's loss.
-            cash_nano: Cash before the first fill.
+            always_look: Whether gateways may halt their clients, so that they are asked at every instant.
         """
-        self._feed = feed
-        self._execution = execution
+        self._market = market
+        self._desk = desk
+        self._seats = seats
         self._journal = journal
-        self._limits = limits
-        self.instruments: dict[str, Instrument] = {}
-        self.book = Book(self.instruments, cash_nano)
-        self.allowed: frozenset[str] = frozenset()
-        self.last_seq = 0
-        self._info: DayInfo | None = None
-        self._described_day = -1
-        self._last = journal.instant()
-        self._fresh = self._last is None
-        if self._last is not None:
-            self.book.day_start_nano = self._last.day_start_nano
-            self.book.halted = self._last.halted
+        self._always_look = always_look
+        self.last = journal.instant()
+        self._fresh = self.last is None
+        self._replayed = False
 
     @property
     def now_ns(self) -> int:
         """The last settled instant; -1 before the first."""
-        return self._last.settled.now_ns if self._last is not None else -1
-
-    @property
-    def last(self) -> BookSettled | None:
-        """The answer of the last settled instant."""
-        return self._last.settled if self._last is not None else None
+        return self.last.settled.now_ns if self.last is not None else -1
 
     def wake(self) -> None:
         """After a restart, take in everything again up to the last settled instant; later calls do nothing.
 
         Raises:
-            BusError: The feed or execution did not answer, or not sensibly.
+            BusError: The feed or a gateway did not answer, or not sensibly.
+            JournalError: The journal cannot be read.
         """
-        if not self._fresh:
-            self._observe(self.now_ns)
-            self._fresh = True
+        last = self.last
+        if self._fresh or last is None:
+            return
+        now_ns = last.settled.now_ns
+        self._describe(now_ns)
+        self._market.check_clock(now_ns)
+        if not self._replayed:
+            self._replay(last)
+            self._replayed = True
+        known = {client.client: client.last_seq for client in last.clients}
+        for seat in self._seats:
+            newer = seat.take_events_again(known.get(seat.name, 0))
+            if self._has_to_look(seat, now_ns) and seat.look(now_ns):
+                seat.expire(now_ns, newer)
+        self._mark(now_ns)
+        self._fresh = True
 
     def settle(self, now_ns: int, *, killed: bool) -> BookSettled:
         """Take in fills and prices up to an instant and return the book after it.
@@ -104,96 +87,93 @@ class Sight:
 
         Raises:
             LookAheadError: The gate's clock does not go back.
-            BusError: The feed or execution did not answer, or not sensibly; nothing is settled.
+            BusError: The feed or a gateway did not answer, or not sensibly; nothing is settled.
             JournalError: The instant could not be written; nothing is settled.
         """
         self.wake()
-        if self._last is not None and now_ns == self._last.settled.now_ns:
-            return self._last.settled
+        before = self.last
+        if before is not None and now_ns == before.settled.now_ns:
+            return before.settled
         if now_ns < self.now_ns:
             raise LookAheadError(
                 f"the gate is settled at {iso(self.now_ns)} and its clock does not go back to {iso(max(now_ns, 0))}; "
                 "settle at its time or later"
             )
-        self._observe(now_ns)
-        before = self._last
-        day = self._day(now_ns)
-        book = self.book
-        if before is not None and before.day != day:
-            book.day_start_nano, book.halted = before.settled.equity_nano, False
-        known = book.equity_nano if book.equity_nano is not None else book.cash_nano
-        loss = max(0, book.day_start_nano - known)
-        book.halted = book.halted or (book.equity_nano is not None and loss >= self._limits.max_daily_loss_nano)
-        settled = BookSettled(now_ns, known, book.gross_nano(), book.reserved_nano(), loss, killed)
-        instant = Instant(settled, day, book.day_start_nano, book.halted, self.last_seq)
-        self._journal.write_instant(instant)
-        self._last = instant
-        return settled
-
-    # --- asking -----------------------------------------------------------------------------------------------------
-
-    def _observe(self, now_ns: int) -> None:
         self._describe(now_ns)
-        tick = self._ask(self._feed, TickAt(now_ns), Tick)
-        self._take_events()
-        symbols = self.instruments.keys() & {*self.allowed, *self.book.positions}
-        snapshot = self._ask(self._feed, QuerySnapshot(tuple(sorted(symbols)), now_ns), Snapshot)
-        if tick.clock.now_ns != now_ns or snapshot.now_ns != now_ns:
-            raise SchemaError(f"the feed answered for another instant than {iso(now_ns)}; update both sides")
-        expired = self.book.unsent(now_ns)
-        if expired:
-            # Once execution's own clock has come this far, it takes an expired ticket no more: that answer is definite.
-            account = self._ask(self._execution, GetAccount(now_ns), Account)
-            self._take_events()
-            if account.now_ns >= now_ns:
-                for client_order_id in self.book.unsent(now_ns):
-                    self.book.release(client_order_id)
-        self.book.mark(snapshot)
+        self._market.check_clock(now_ns)
+        for seat in self._seats:
+            seat.take_events()
+            if self._has_to_look(seat, now_ns):
+                reached = seat.look(now_ns)
+                seat.take_events()
+                if reached:
+                    seat.expire(now_ns)
+        day = self._market.day(now_ns)
+        if before is not None and before.day != day:
+            for seat in self._seats:
+                seat.state.roll_day(_equity(seat))
+        self._mark(now_ns)
+        book = self._seats[0].state.book
+        net_nano = max(book.up_nano, book.down_nano)
+        instant = Instant(self._settled(now_ns, killed=killed), net_nano, day, tuple(map(_carried, self._seats)))
+        self._journal.write_instant(instant)
+        self.last = instant
+        return instant.settled
 
-    def _take_events(self) -> None:
-        answer = self._ask(self._execution, EventsSince(self.last_seq), OrderEvents)
-        for event in answer.events:
-            if event.seq != self.last_seq + 1:
-                raise GapError(f"execution's event {event.seq} follows {self.last_seq}; a fill may be lost: closed")
-            fill = event.fill
-            if fill is not None and (fill.symbol not in self.instruments or min(fill.qty_nano, fill.price_nano) <= 0):
-                raise SchemaError(
-                    f"execution's event {event.seq} has a fill of {fill.symbol[:20]!r} that cannot be: closed; "
-                    "compare its journal with the broker's"
-                )
-            self.book.apply(event)
-            self.last_seq = event.seq
-        seen = max(self.last_seq, self._last.last_seq if self._last is not None else 0)
-        if answer.last_seq != seen or seen != self.last_seq:
-            raise GapError(
-                f"execution's last event is {answer.last_seq}, the gate has seen {seen}; its journal is not "
-                "the one this gate knows: closed; start a new run"
-            )
+    def _has_to_look(self, seat: Seat, now_ns: int) -> bool:
+        """Whether a gateway has to be asked: who runs the desk moves on the first client's only."""
+        return self._always_look or seat is not self._seats[0] or bool(seat.state.book.unsent(now_ns))
 
     def _describe(self, now_ns: int) -> None:
-        today = now_ns // _DAY_NS
-        if self._info is not None and today == self._described_day:
-            return
-        info = self._ask(self._feed, DescribeDay(), DayInfo)
-        self.instruments.update((instrument.symbol, instrument) for instrument in info.instruments)
-        self.allowed = frozenset(self._limits.symbols or info.traded)
-        self._info = info
-        self._described_day = today
+        if self._market.describe(now_ns):
+            self._desk.describe(self._market.instruments.values(), self._market.traded)
 
-    def _day(self, now_ns: int) -> str:
-        info = self._info
-        if info is None:
-            return ""
-        if info.kind == "live":  # the venue's own date: a loss of yesterday's does not count today
-            return f"{info.day_id} {datetime.fromtimestamp(now_ns // NS, ZoneInfo(info.timezone)):%Y-%m-%d}"
-        return f"{info.day_id} {iso(now_ns)[:10]}" if info.bar_s * NS >= _DAY_NS else info.day_id
+    def _mark(self, now_ns: int) -> None:
+        symbols: set[str] = set()
+        for seat in self._seats:
+            symbols |= seat.state.allowed
+            symbols.update(seat.state.book.holdings)
+        snapshot = self._market.snapshot(frozenset(symbols & self._market.instruments.keys()), now_ns)
+        is_open = self._market.is_open(now_ns)
+        for seat in self._seats:
+            seat.state.mark(snapshot, session_open=is_open is True)
 
-    @staticmethod
-    def _ask(client: Client, question: Message, kind: type[_T]) -> _T:
-        answer = client.call(question, _ASK_S)
-        if not isinstance(answer, kind):
-            raise SchemaError(
-                f"{type(question).__name__} was answered with {type(answer).__name__}, not {kind.__name__}; "
-                "run the same release in every process"
-            )
-        return answer
+    def _replay(self, last: Instant) -> None:
+        """Let everything count again that was approved or canceled, in the order of time over all clients."""
+        seats = {seat.name: seat for seat in self._seats}
+        for client in last.clients:
+            if client.client in seats:
+                seats[client.client].state.restore(client.carried)
+        happened: Iterable[Judged | CancelNote] = merge(
+            (entry for entry in self._journal.read(inputs=False) if entry.ticket is not None and entry.final),
+            self._journal.cancels(),
+            key=_when,
+        )
+        for item in happened:
+            seat = seats.get(item.client)
+            if seat is None:
+                continue
+            if isinstance(item, CancelNote):
+                seat.state.message("cancel", item.now_ns)
+            elif item.ticket is not None:
+                seat.state.approved(item.intent, item.price_nano, item.verdict.now_ns, item.ticket.expires_ns)
+
+    def _settled(self, now_ns: int, *, killed: bool) -> BookSettled:
+        state = self._seats[0].state
+        equity = _equity(self._seats[0])
+        loss = max(0, state.facts.day_start_nano - equity)
+        return BookSettled(now_ns, equity, state.book.gross_nano, state.book.reserved_nano(), loss, killed)
+
+
+def _equity(seat: Seat) -> int:
+    """Return a client's equity; where a held symbol has no price, its cash."""
+    known = seat.state.book.equity_nano
+    return known if known is not None else seat.state.book.cash_nano
+
+
+def _carried(seat: Seat) -> ClientInstant:
+    return ClientInstant(seat.name, seat.state.last_seq, seat.state.carry())
+
+
+def _when(item: Judged | CancelNote) -> int:
+    return item.now_ns if isinstance(item, CancelNote) else item.verdict.now_ns

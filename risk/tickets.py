@@ -24,6 +24,7 @@ __all__ = [
     "Signer",
     "cancel_all_digest",
     "cancel_digest",
+    "clear_halt_digest",
     "order_digest",
     "publish_public_key",
     "read_public_key",
@@ -45,6 +46,11 @@ def cancel_all_digest(client: str, now_ns: int, reason: str) -> str:
 def cancel_digest(client: str, client_order_id: str, now_ns: int, reason: str) -> str:
     """Return the digest that a ticket for cancelling one order is over."""
     return digest("cancel", client, client_order_id, now_ns, reason, size=32)
+
+
+def clear_halt_digest(client: str, now_ns: int, by: str) -> str:
+    """Return the digest that a ticket for letting a halted client trade again is over."""
+    return digest("clear_halt", client, now_ns, by, size=32)
 
 
 class Signer:

@@ -22,7 +22,7 @@ def declared() -> dict[str, str]:
 
 
 def carried() -> Iterator[tuple[str, str]]:
-    for path in sorted(TESTS.rglob("test_*.py")):
+    for path in sorted(TESTS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)

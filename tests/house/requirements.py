@@ -7,4 +7,5 @@ REQUIREMENTS: dict[str, str] = {
     "house:lock": "The lock pins every package with a hash and names no address.",
     "house:install": "The core install is at most 60 packages.",
     "house:no-machine": "No tracked file names a path of a developer's machine or a package registry's host.",
+    "house:controls": "The page of controls is current, and every reason code has a control that a test shows.",
 }

@@ -20,12 +20,16 @@ from bus.messages import (
     Bar,
     BookSettled,
     CancelAll,
+    CancelOrder,
+    ClearHalt,
     ClockTick,
     DayInfo,
     DescribeDay,
     EventsSince,
     Fill,
     GetAccount,
+    GetOrders,
+    GetRiskState,
     Instrument,
     Kill,
     Message,
@@ -34,13 +38,18 @@ from bus.messages import (
     OrderEventKind,
     OrderEvents,
     OrderIntent,
+    Orders,
+    OrderState,
     OrderStatus,
     OrderType,
+    QuerySessions,
     QuerySnapshot,
     Quote,
     Resume,
     RiskAsk,
     RiskState,
+    Session,
+    Sessions,
     SettleBook,
     Side,
     Snapshot,
@@ -50,20 +59,34 @@ from bus.messages import (
     TickAt,
     Ticket,
     TicketedOrder,
+    TradingState,
     Verdict,
     Verdicts,
 )
 from bus.transport import Server
 from risk.gate import Gate, build_gate
-from risk.limits import Limits, default_limits
-from risk.spec import GateSpec
-from risk.tickets import cancel_all_digest, order_digest, read_public_key, verify
+from risk.limits import DeskLimits, Limits, StrategyLimits, SymbolLimits, default_desk_limits, default_limits
+from risk.resume import read_resume_key, resume_proof
+from risk.spec import ClientSpec, GateSpec
+from risk.tickets import (
+    cancel_all_digest,
+    cancel_digest,
+    clear_halt_digest,
+    order_digest,
+    read_public_key,
+    verify,
+)
 
 CLIENT, RUN = "alice", "run-1"
 START_NS = 1_380_000_000 * NS
 MINUTE_NS = 60 * NS
 CASH_NANO = 100_000 * SCALE
-DIRECTORY = {"feed": "local://feed", "execution": "local://execution", "risk": "local://risk"}
+DIRECTORY = {
+    "feed": "local://feed",
+    "execution": "local://execution",
+    "execution.bob": "local://execution.bob",
+    "risk": "local://risk",
+}
 
 INSTRUMENTS = (
     Instrument("ACME", "equity", "USD", tick_nano=to_nano("0.01"), lot_nano=SCALE),
@@ -85,9 +108,13 @@ class SmallFeed:
         self.bar_s = 60
         self.kind: Literal["synthetic", "live"] = "synthetic"
         self.timezone = "UTC"
+        self.last_ns = START_NS + 30 * 86_400 * NS
         self.bars: dict[str, Bar] = {}
         self.quotes: dict[str, Quote] = {}
+        self.halted: set[str] = set()
+        self.sessions: tuple[Session, ...] | None = None
         self.down = False
+        self.asked: list[str] = []
 
     def bar(self, symbol: str, price: str | int, event_time_ns: int | None = None) -> None:
         nano = to_nano(price)
@@ -98,36 +125,52 @@ class SmallFeed:
         sides = to_nano(bid), to_nano(ask)
         self.quotes[symbol] = Quote(symbol, self.now_ns - MINUTE_NS, self.now_ns, self.now_ns, *sides, *sides)
 
+    @staticmethod
+    def _new(bars: dict[str, Bar], now_ns: int) -> list[Bar]:
+        return [bars[symbol] for symbol in sorted(bars) if bars[symbol].available_time_ns == now_ns]
+
     def handle(self, request: Message) -> Message:
         if self.down:
             raise BusError("the feed is down")
+        self.asked.append(type(request).__name__)
         match request:
             case DescribeDay():
                 return DayInfo(
-                    self.day_id, self.kind, "seal", "XNYS", self.timezone, self.bar_s, START_NS, START_NS, 1, 1,
+                    self.day_id, self.kind, "seal", "XNYS", self.timezone, self.bar_s, START_NS, self.last_ns, 1, 1,
                     INSTRUMENTS, TRADED,
                 )  # fmt: skip
             case TickAt(now_ns=now_ns) if now_ns <= self.now_ns:
-                return Tick(ClockTick(now_ns, 0, 1, False))
+                return Tick(ClockTick(now_ns, 0, 1, now_ns >= self.last_ns), tuple(self._new(self.bars, now_ns)))
             case QuerySnapshot(symbols=symbols, as_of_ns=as_of_ns) if as_of_ns <= self.now_ns:
                 bars = tuple(self.bars[symbol] for symbol in symbols if symbol in self.bars)
                 quotes = tuple(self.quotes[symbol] for symbol in symbols if symbol in self.quotes)
-                return Snapshot(as_of_ns, bars, quotes)
+                return Snapshot(as_of_ns, bars, quotes, tuple(sorted(self.halted)))
+            case QuerySessions(from_ns=from_ns, to_ns=to_ns) if self.sessions is not None:
+                found = tuple(each for each in self.sessions if each.open_ns < to_ns and each.close_ns > from_ns)
+                return Sessions("XNYS", self.timezone, found)
             case _:
                 raise LookAheadError("that is after the clock")
 
 
 class SmallExecution:
-    """Takes ticketed orders, and does to them what a test says."""
+    """Takes one client's ticketed orders, and does to them what a test says."""
 
-    def __init__(self, public_key_file: Path) -> None:
+    def __init__(self, public_key_file: Path, client: str = CLIENT) -> None:
         self._file = public_key_file
+        self.client = client
         self.now_ns = 0
+        self.halted = ""
         self.events: list[OrderEvent] = []
         self.orders: dict[str, OrderIntent] = {}
         self.filled: dict[str, int] = {}
+        self.status: dict[str, OrderStatus] = {}
         self.canceled: list[CancelAll] = []
+        self.asked: list[CancelOrder] = []
+        self.cleared: list[ClearHalt] = []
+        self.lost: set[str] = set()
         self.down = False
+        self.slow = False
+        """Whether its clock stays where it is."""
 
     def handle(self, request: Message) -> Message:
         if self.down:
@@ -136,18 +179,51 @@ class SmallExecution:
             case EventsSince(seq=seq):
                 return OrderEvents(tuple(self.events[seq:]), len(self.events))
             case GetAccount(now_ns=now_ns):
-                self.now_ns = max(self.now_ns, now_ns)
-                return Account(CLIENT, "replay", now_ns, 0, 0, 0)
-            case CancelAll(now_ns=now_ns, reason=reason, ticket=ticket):
-                self._verify(ticket, cancel_all_digest(CLIENT, now_ns, reason), max(self.now_ns, now_ns))
-                self.canceled.append(request)
-                return OrderEvents((), len(self.events))
+                if not self.slow:
+                    self.now_ns = max(self.now_ns, now_ns)
+                return Account(self.client, "replay", min(now_ns, self.now_ns), 0, 0, 0, halted=self.halted)
+            case CancelAll() | CancelOrder() | ClearHalt():
+                return self._ticketed(request)
+            case GetOrders(status=status, client_order_ids=ids, offset=offset, limit=limit):
+                found = [
+                    OrderState(intent, self.status[key], 0, 0, 0, "", 0, 0)
+                    for key, intent in self.orders.items()
+                    if (not ids or key in ids) and (status == "all" or self.works(key))
+                ]
+                return Orders(self.now_ns, tuple(found[offset : offset + limit]), len(found))
             case _:
                 return Ok()
 
+    def works(self, order_id: str) -> bool:
+        return self.status[order_id] in {"accepted", "partially_filled", "unknown", "in_flight", "pending_cancel"}
+
+    def _ticketed(self, request: CancelAll | CancelOrder | ClearHalt) -> Message:
+        now_ns, ticket = request.now_ns, request.ticket
+        match request:
+            case CancelAll(reason=reason):
+                self._verify(ticket, cancel_all_digest(self.client, now_ns, reason), max(self.now_ns, now_ns))
+                self.canceled.append(request)
+                first = len(self.events)
+                for key in self.orders:
+                    if self.works(key):
+                        self.step(key, "canceled", "canceled", now_ns)
+                return OrderEvents(tuple(self.events[first:]), len(self.events))
+            case CancelOrder(client_order_id=key, reason=reason):
+                self._verify(ticket, cancel_digest(self.client, key, now_ns, reason), now_ns)
+                self.asked.append(request)
+                if key in self.lost:
+                    raise BusError("no answer")
+                self.step(key, "canceled", "canceled", now_ns)
+                return OrderEvents((self.events[-1],), len(self.events))
+            case ClearHalt(by=by):
+                self._verify(ticket, clear_halt_digest(self.client, now_ns, by), now_ns)
+                self.cleared.append(request)
+                self.halted = ""
+                return Account(self.client, "replay", now_ns, 0, 0, 0)
+
     def _verify(self, ticket: Ticket, over: str, now_ns: int) -> None:
         key_id, key = read_public_key(self._file)
-        verify(ticket, over=over, client=CLIENT, now_ns=now_ns, key_id=key_id, public_key=key)
+        verify(ticket, over=over, client=self.client, now_ns=now_ns, key_id=key_id, public_key=key)
 
     def send(self, order: TicketedOrder, now_ns: int) -> None:
         self._verify(order.ticket, order_digest(order.intent), max(now_ns, self.now_ns))
@@ -165,6 +241,7 @@ class SmallExecution:
         fee: str = "0",
     ) -> None:
         intent = self.orders[order_id]
+        self.status[order_id] = status
         fill = None
         if qty:
             self.filled[order_id] = self.filled.get(order_id, 0) + qty * SCALE
@@ -184,18 +261,36 @@ class Desk:
 
     made: ClassVar[list[Desk]] = []
 
-    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        *,
+        clients: tuple[str, ...] = (CLIENT,),
+        desk_limits: DeskLimits | None = None,
+        symbols: dict[str, SymbolLimits] | None = None,
+        strategies: dict[str, StrategyLimits] | None = None,
+        mode: str = "replay",
+        execution: type[SmallExecution] = SmallExecution,
+    ) -> None:
         self.made.append(self)
         self.folder = folder
         self.limits = limits or default_limits(CASH_NANO)
         self.feed = SmallFeed()
-        self.execution = SmallExecution(folder / "gate.pub")
         self.transport = LocalTransport()
         self.transport.server(DIRECTORY["feed"], self.feed)
-        self.transport.server(DIRECTORY["execution"], self.execution)
+        self.executions: dict[str, SmallExecution] = {}
+        specs: list[ClientSpec] = []
+        for n, name in enumerate(clients):
+            service = f"execution.{name}" if n else "execution"
+            self.executions[name] = execution(folder / "gate.pub", name)
+            self.transport.server(DIRECTORY[service], self.executions[name])
+            specs.append(ClientSpec(name, self.limits, symbols or {}, strategies or {}, CASH_NANO, service))
+        self.execution = self.executions[clients[0]]
         self.spec = GateSpec(
-            CLIENT, RUN, "replay", self.limits, str(folder / "gate.sqlite"), str(folder / "gate.pub"), CASH_NANO
-        )
+            RUN, mode, tuple(specs), desk_limits or default_desk_limits(spec.limits for spec in specs),
+            str(folder / "gate.sqlite"), str(folder / "gate.pub"), str(folder / "resume.key"),
+        )  # fmt: skip
         self.cycle = 1
         self.gates: list[Gate] = []
         self.server: Server | None = None
@@ -229,7 +324,9 @@ class Desk:
     def advance(self, ns: int = MINUTE_NS, **prices: str) -> BookSettled:
         """Move the clock, keep every price fresh, and settle."""
         self.feed.now_ns += ns
-        self.execution.now_ns = self.feed.now_ns
+        for execution in self.executions.values():
+            if not execution.slow:
+                execution.now_ns = self.feed.now_ns
         for symbol, bar in list(self.feed.bars.items()):
             if symbol not in prices:
                 self.feed.bars[symbol] = msgspec.structs.replace(
@@ -248,18 +345,20 @@ class Desk:
         limit: str | int = 0,
         index: int = 0,
         order_type: OrderType | None = None,
+        client: str = CLIENT,
         **other: object,
     ) -> OrderIntent:
         cycle = self.cycle
-        kind: Literal["market", "limit"] = order_type or ("limit" if to_nano(limit) else "market")
+        kind: OrderType = order_type or ("limit" if to_nano(limit) else "market")
         made = OrderIntent(
-            client_order_id(CLIENT, RUN, cycle, index), CLIENT, RUN, cycle, index, symbol, side, kind, "day",
+            client_order_id(client, RUN, cycle, index), client, RUN, cycle, index, symbol, side, kind, "day",
             to_nano(qty), to_nano(limit), self.feed.now_ns, "test",
         )  # fmt: skip
         return msgspec.structs.replace(made, **other)
 
     def request(self, *intents: OrderIntent) -> StageRequest:
-        return StageRequest(RUN, CLIENT, self.cycle, self.feed.now_ns, RiskAsk(intents))
+        client = intents[0].client if intents else CLIENT
+        return StageRequest(RUN, client, self.cycle, self.feed.now_ns, RiskAsk(intents))
 
     def judge(self, *intents: OrderIntent) -> Verdicts:
         return verdicts(self.ask(self.request(*intents)))
@@ -268,20 +367,29 @@ class Desk:
         """Return the code of the last intent's verdict."""
         return self.judge(*intents).verdicts[-1].code
 
-    def buy(self, qty: int, price: str, symbol: str = "ACME", side: Side = "buy") -> str:
+    def buy(self, qty: int, price: str, symbol: str = "ACME", side: Side = "buy", strategy: str = "test") -> str:
         """Have an order approved, sent and wholly filled; it counts from the next instant on."""
-        answer = self.judge(self.intent(symbol, side, qty))
+        answer = self.judge(self.intent(symbol, side, qty, strategy=strategy))
         assert answer.verdicts[0].approved, answer.verdicts[0]
         self.execution.send(answer.orders[0], self.feed.now_ns)
         order_id = answer.orders[0].intent.client_order_id
         self.execution.step(order_id, "fill", "filled", self.feed.now_ns, qty, price)
         return order_id
 
-    def kill(self) -> RiskState:
-        return state(self.ask(Kill("test", "a person")))
+    def kill(self, client: str = "", strategy: str = "", to: TradingState = "halted") -> RiskState:
+        return state(self.ask(Kill("test", "a person", client, strategy, to)))
 
-    def resume(self) -> RiskState:
-        return state(self.ask(Resume("a person")))
+    def state(self) -> RiskState:
+        return state(self.ask(GetRiskState()))
+
+    def proven(self, client: str = "", strategy: str = "", by: str = "a person") -> Resume:
+        """Return what a person would send who can read the run's folder."""
+        nonce = self.state().nonce
+        key = read_resume_key(Path(self.spec.resume_key_file))
+        return Resume(by, client, strategy, nonce, resume_proof(key, RUN, client, strategy, by, nonce))
+
+    def resume(self, client: str = "", strategy: str = "") -> RiskState:
+        return state(self.ask(self.proven(client, strategy)))
 
 
 def verdicts(answer: Message) -> Verdicts:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bus.errors import RemoteError
 from bus.fixed import SCALE, to_nano
-from bus.messages import BookSettled, OrderEvent, OrderEventKind, OrderStatus
+from bus.messages import BookSettled, OrderEvent, OrderEventKind, OrderStatus, Side
 from risk.limits import default_limits
 from tests.risk.desk import CASH_NANO, MINUTE_NS, Desk
 
@@ -26,9 +26,9 @@ def test_a_buy_never_makes_room_for_a_second_sell(tmp_path: Path) -> None:
     desk = Desk(tmp_path, limits)
     desk.settle()
     tickets = (
-        desk.intent(side="buy", qty=10, limit="100"),
+        desk.intent(side="buy", qty=10, limit="99"),
         desk.intent(side="sell", qty=10, limit="100", index=1),
-        desk.intent(side="sell", qty=10, limit="99.99", index=2),
+        desk.intent(side="sell", qty=10, limit="100.01", index=2),
     )
     assert [verdict.code for verdict in desk.judge(*tickets).verdicts] == ["approved", "approved", "position_limit"]
 
@@ -146,9 +146,13 @@ def test_events_that_cannot_be_settle_nothing_and_approve_nothing(desk: Desk, wh
         desk.advance()
     assert desk.code(desk.intent(qty=1)) == "clock_mismatch"
     desk.start()
+    if what == "lost":
+        with pytest.raises(RemoteError, match="closed"):
+            desk.settle(before)
+        assert desk.code(desk.intent(qty=1, index=1)) == "feed_unavailable"
     with pytest.raises(RemoteError, match="closed"):
-        desk.settle(before)
-    assert desk.code(desk.intent(qty=1, index=1)) == "feed_unavailable"
+        desk.settle(desk.feed.now_ns)
+    assert desk.code(desk.intent(qty=1, index=2)) in {"clock_mismatch", "feed_unavailable"}
 
 
 class WhateverFills(RuleBasedStateMachine):
@@ -169,7 +173,9 @@ class WhateverFills(RuleBasedStateMachine):
     def order(self, *, buy: bool, qty: int, send: bool) -> None:
         self.index += 1
         desk = self.desk
-        answer = desk.judge(desk.intent(side="buy" if buy else "sell", qty=qty, limit="100", index=self.index))
+        answer = desk.judge(
+            desk.intent(side="buy" if buy else "sell", qty=qty, limit="99" if buy else "101", index=self.index)
+        )
         for order in answer.orders:
             signed = qty if buy else -qty
             self.working[order.intent.client_order_id] = signed
@@ -235,8 +241,13 @@ class TestWhateverFills(WhateverFills.TestCase):
 
 @pytest.mark.requirement("risk:book:gross")
 def test_every_subset_of_the_approved_orders_stays_inside(desk: Desk) -> None:
-    sides = itertools.cycle(("buy", "sell", "sell"))
-    intents = [desk.intent(side=next(sides), qty=20 * n, limit="100", index=n) for n in range(1, 9)]
+    turns: tuple[Side, ...] = ("buy", "sell", "sell")
+    sides = itertools.cycle(turns)
+    chosen: list[Side] = [next(sides) for _ in range(8)]
+    intents = [
+        desk.intent(side=side, qty=20 * n, limit="99" if side == "buy" else "101", index=n)
+        for n, side in enumerate(chosen, 1)
+    ]
     answer = desk.judge(*intents)
     signed = [order.intent.qty_nano * (1 if order.intent.side == "buy" else -1) // SCALE for order in answer.orders]
     assert 2 <= len(signed) < len(intents)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from bus.clock import NS
 from bus.fixed import SCALE, to_nano
 from bus.messages import OrderIntent, Verdicts
-from risk.checks import CHECKS, Case, judge
+from risk.controls import CONTROLS
 from risk.limits import Limits, default_limits
-from risk.reasons import REASONS
+from risk.reasons import APPROVED, REASONS
+from risk.words import explained
+from tests.risk.core import Core
 from tests.risk.desk import CASH_NANO, MINUTE_NS, Desk, verdicts
 
 
@@ -245,7 +247,7 @@ def test_after_the_daily_loss_only_reductions_pass_and_a_flip_is_none(desk: Desk
     desk.buy(150, "100")
     desk.advance()
     desk.advance(ACME="86.67")
-    assert desk.code(desk.intent(qty=1)) == "approved"
+    assert desk.code(desk.intent("NICK", qty=1)) == "approved"
     halted = desk.advance(ACME="86.66")
     assert halted.daily_loss_nano == to_nano("2001")
     assert desk.code(desk.intent("NICK", index=1)) == "daily_loss"  # a flat book: an opening order
@@ -301,25 +303,28 @@ def test_a_denial_names_the_value_and_the_next_step(desk: Desk) -> None:
 
 
 @pytest.mark.requirement("risk:check:teaches")
-def test_every_code_that_the_source_gives_has_a_sentence_and_every_sentence_a_code() -> None:
+@pytest.mark.requirement("gate:controls")
+def test_every_code_that_the_source_gives_has_a_sentence_a_control_and_words() -> None:
     folder = Path(__file__).parents[2] / "risk"
-    source = "".join((folder / name).read_text(encoding="utf-8") for name in ("checks.py", "gate.py"))
+    names = ("checks", "standing", "_special", "_terms", "judging")
+    source = "".join((folder / f"{name}.py").read_text(encoding="utf-8") for name in names)
+    assert set(CONTROLS) == set(REASONS) - {APPROVED}
+    core = Core()
     for code, sentence in REASONS.items():
         assert f'"{code}"' in source or code == "approved", f"nothing gives {code}"
         assert sentence.endswith(".")
+        assert len(explained(code, core.intent(), core.client.facts)) > 20
+    requirements = (Path(__file__).parent / "requirements.py").read_text(encoding="utf-8")
+    for control in CONTROLS.values():
+        assert control.requirement.startswith("gate:") or f'"{control.requirement}"' in requirements
 
 
-@pytest.mark.requirement("risk:check:failed")
-def test_a_check_that_raises_is_a_denial(desk: Desk) -> None:
-    broken = Case(
-        intent=desk.intent(), cycle=1, now_ns=desk.feed.now_ns, client="alice", run_id="run-1", currency="USD",
-        killed="", limits=desk.limits, book=None, allowed=frozenset({"ACME"}),  # pyright: ignore[reportArgumentType] - broken on purpose
-        instrument=desk.feed.bars["ACME"], price=None, recent=0, twin_ns=-1,  # pyright: ignore[reportArgumentType] - as above
-    )  # fmt: skip
-    denial = judge(broken)
-    assert denial is not None
-    assert denial[0] == "check_failed"
-    assert len(CHECKS) == 13
+@pytest.mark.requirement("risk:check:teaches")
+def test_words_are_found_whatever_an_intent_carries() -> None:
+    core = Core()
+    for code in REASONS:
+        for broken in (core.intent("NONE"), core.intent(side="odd"), core.intent(qty_nano=None)):  # pyright: ignore[reportArgumentType] - broken on purpose
+            assert len(explained(code, broken, core.client.facts)) > 20
 
 
 INT = st.integers(-(2**63), 2**63 - 1)

@@ -9,14 +9,11 @@ import msgspec
 import pytest
 
 from bus.errors import ConfigError, RemoteError
-from bus.messages import Advance, Instrument, Kill, OrderIntent, RiskAsk, StageRequest
-from risk.book import Book, Price
-from risk.checks import Case, judge
+from bus.messages import Advance, Kill, OrderIntent, RiskAsk, StageRequest
 from risk.gate import build_gate
-from risk.journal import GateJournal, Judged
-from risk.limits import Limits
+from risk.limits import default_desk_limits
 from risk.tickets import order_digest, read_public_key, verify
-from tests.risk.desk import CASH_NANO, DIRECTORY, INSTRUMENTS, MINUTE_NS, TRADED, Desk, unsigned, verdicts
+from tests.risk.desk import DIRECTORY, MINUTE_NS, Desk, unsigned, verdicts
 
 
 @pytest.mark.requirement("risk:identity")
@@ -155,9 +152,15 @@ def test_a_journal_that_is_read_only_or_gone_denies(desk: Desk) -> None:
 
 @pytest.mark.requirement("risk:journal:foreign")
 def test_a_journal_of_another_run_is_refused(desk: Desk) -> None:
-    for change in ({"client": "bob"}, {"run_id": "run-2"}, {"start_cash_nano": 1}):
+    client = desk.spec.clients[0]
+    poorer = msgspec.structs.replace(client, start_cash_nano=1)
+    other = msgspec.structs.replace(client, client="bob")
+    second = msgspec.structs.replace(other, execution="execution.bob")
+    for change in ({"run_id": "run-2"}, {"clients": (poorer,)}, {"clients": (other,)}, {"clients": (client, second)}):
+        spec = msgspec.structs.replace(desk.spec, **change)
+        spec = msgspec.structs.replace(spec, desk=default_desk_limits(each.limits for each in spec.clients))
         with pytest.raises(ConfigError, match="new run directory"):
-            build_gate(msgspec.structs.replace(desk.spec, **change), desk.transport, DIRECTORY)
+            build_gate(spec, desk.transport, DIRECTORY)
 
 
 @pytest.mark.requirement("risk:journal:foreign")
@@ -166,53 +169,6 @@ def test_what_is_no_journal_is_refused(desk: Desk) -> None:
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(Exception, match="cannot be opened"):
         build_gate(msgspec.structs.replace(desk.spec, database=str(path)), desk.transport, DIRECTORY)
-
-
-def recomputed(entry: Judged, limits: Limits) -> str:
-    """Judge again from nothing but a row of the journal."""
-    inputs = {key: value if isinstance(value, int) else 0 for key, value in entry.inputs.items()}
-    instruments: dict[str, Instrument] = {instrument.symbol: instrument for instrument in INSTRUMENTS}
-    symbol = entry.intent.symbol
-    book = Book(instruments, CASH_NANO)
-    book.positions[symbol] = inputs["position_nano"]
-    price = Price(inputs["reference_nano"], inputs["reference_event_time_ns"], bool(inputs["crossed"]))
-    book.prices[symbol] = price
-    book.day_start_nano, book.halted = inputs["day_start_nano"], bool(inputs["halted"])
-    for n in range(inputs["open_orders"] - 2):
-        book.reserve(order(entry.intent, f"other-{n}", "OTHER", "buy", 1), 0, 0)
-    book.reserve(order(entry.intent, "buys", symbol, "buy", inputs["working_buys_nano"]), 0, 0)
-    book.reserve(order(entry.intent, "sells", symbol, "sell", inputs["working_sells_nano"]), 0, 0)
-    book.equity_nano = inputs["equity_nano"]
-    case = Case(
-        intent=entry.intent, cycle=inputs["cycle"], now_ns=entry.verdict.now_ns, client="alice", run_id="run-1",
-        currency="USD", killed=str(entry.inputs["killed"]), limits=limits, book=book, allowed=frozenset(TRADED),
-        instrument=instruments.get(symbol), price=price, recent=inputs["recent_orders"], twin_ns=inputs["twin_ns"],
-    )  # fmt: skip
-    denial = judge(case)
-    return denial[0] if denial else "approved"
-
-
-def order(like: OrderIntent, order_id: str, symbol: str, side: str, qty: int) -> OrderIntent:
-    return msgspec.structs.replace(like, client_order_id=order_id, symbol=symbol, side=side, qty_nano=qty)
-
-
-@pytest.mark.requirement("risk:journal:recompute")
-def test_verdicts_are_computed_again_from_the_journal(desk: Desk) -> None:
-    desk.buy(150, "100")
-    desk.advance()
-    desk.judge(
-        desk.intent(qty=60), desk.intent(qty=90), desk.intent(side="sell", qty=190, index=2),
-        desk.intent(index=3, qty=1),
-        desk.intent(index=4, qty=1), desk.intent(limit="94", index=5), desk.intent("NICK", limit="100.03", index=6),
-    )  # fmt: skip
-    desk.advance(ACME="85")
-    desk.judge(desk.intent(qty=2), desk.intent(side="sell", qty=3, index=1))
-    desk.kill()
-    desk.judge(desk.intent(index=2))
-    rows = [entry for entry in GateJournal(Path(desk.spec.database), {}).read() if entry.inputs]
-    codes = [entry.verdict.code for entry in rows if entry.verdict.code != "order_id_reused"]
-    assert len(set(codes)) >= 6, codes
-    assert codes == [recomputed(entry, desk.limits) for entry in rows if entry.verdict.code != "order_id_reused"]
 
 
 # --- restart ----------------------------------------------------------------------------------------------------------

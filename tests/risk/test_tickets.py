@@ -11,7 +11,7 @@ import pytest
 
 from bus.errors import TicketError
 from bus.messages import Ticket, TicketedOrder
-from risk.limits import version
+from risk.limits import effective_version
 from risk.tickets import Signer, cancel_all_digest, order_digest, publish_public_key, read_public_key, sign, verify
 from tests.risk.desk import Desk
 
@@ -24,7 +24,7 @@ def check(desk: Desk, order: TicketedOrder, **other: object) -> None:
     key_id, key = read_public_key(desk.folder / "gate.pub")
     known: dict[str, object] = {
         "over": order_digest(order.intent), "client": "alice", "now_ns": desk.feed.now_ns, "key_id": key_id,
-        "public_key": key, "limits_version": version(desk.limits),
+        "public_key": key, "limits_version": effective_version(desk.spec, "alice"),
     }  # fmt: skip
     verify(order.ticket, **(known | other))  # pyright: ignore[reportArgumentType] - a table of keywords
 
