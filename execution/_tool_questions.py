@@ -7,6 +7,7 @@ from execution.broker import Offered
 from execution.orders import Order, OrderBook
 from execution.spec import GatewaySpec
 from execution.states import WORKING
+from execution.waiting import taken
 
 __all__ = ["capabilities", "orders_page"]
 
@@ -14,14 +15,17 @@ _MOST = 1_000
 
 
 def capabilities(spec: GatewaySpec, offered: Offered, now_ns: int) -> Capabilities:
-    """Return whose gateway this is and what its broker takes."""
+    """Return whose gateway this is and what can be asked of it.
+
+    Stops wait here where the broker has none, so they are always offered.
+    """
     return Capabilities(
         client=spec.client,
         run_id=spec.run_id,
         broker=offered.name,
         mode=spec.mode,
         now_ns=now_ns,
-        order_types=offered.order_types,
+        order_types=taken(offered),
         times_in_force=offered.times_in_force,
         order_classes=offered.order_classes,
         replaces=offered.replaces,

@@ -11,8 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from bus.errors import TicketError
-from bus.messages import CancelAll, CancelOrder, Ticket, TicketedOrder
-from risk.tickets import cancel_all_digest, cancel_digest, order_digest, read_public_key, verify
+from bus.messages import CancelAll, CancelOrder, ClearHalt, Ticket, TicketedOrder
+from risk.tickets import (
+    cancel_all_digest,
+    cancel_digest,
+    clear_halt_digest,
+    order_digest,
+    read_public_key,
+    verify,
+)
 
 __all__ = ["Admission"]
 
@@ -20,11 +27,19 @@ __all__ = ["Admission"]
 class Admission:
     """Verifies tickets for one client and one run."""
 
-    def __init__(self, client: str, run_id: str, public_key_file: Path) -> None:
-        """Know nothing yet: the gate may start later."""
+    def __init__(self, client: str, run_id: str, public_key_file: Path, limits_version: str = "") -> None:
+        """Know no key yet: the gate may start later.
+
+        Args:
+            client: Whose orders are let in.
+            run_id: Of which run.
+            public_key_file: Where the gate publishes its key.
+            limits_version: The limits that orders must have been judged by; empty lets in those of any.
+        """
         self._client = client
         self._run_id = run_id
         self._file = public_key_file
+        self._limits_version = limits_version
         self._keys: dict[str, bytes] = {}
 
     def read_key(self) -> None:
@@ -49,10 +64,19 @@ class Admission:
                 f"order {intent.client_order_id} is of client {intent.client!r}, run {intent.run_id!r}; "
                 f"this gateway serves {self._client!r}, run {self._run_id!r}: send it to its own gateway"
             )
-        self._verify(order.ticket, order_digest(intent), now_ns)
+        self._verify(order.ticket, order_digest(intent), now_ns, self._limits_version)
+
+    def check_clear(self, request: ClearHalt, now_ns: int) -> None:
+        """Verify the ticket for letting the client trade again.
+
+        Raises:
+            TicketError: It does not verify; the client stays halted.
+        """
+        over = clear_halt_digest(self._client, request.now_ns, request.by)
+        self._verify(request.ticket, over, now_ns, self._limits_version)
 
     def check_cancel(self, request: CancelAll, now_ns: int) -> None:
-        """Verify the ticket of a cancel-all.
+        """Verify the ticket of a cancel-all; whatever limits it was given under, it only ends what works.
 
         Raises:
             TicketError: It does not verify; nothing must be canceled.
@@ -72,8 +96,16 @@ class Admission:
         key_id, key = read_public_key(self._file)
         self._keys[key_id] = key
 
-    def _verify(self, ticket: Ticket, over: str, now_ns: int) -> None:
+    def _verify(self, ticket: Ticket, over: str, now_ns: int, limits_version: str = "") -> None:
         if ticket.key_id not in self._keys:
             self._read()
         known = ticket.key_id if ticket.key_id in self._keys else next(iter(self._keys))
-        verify(ticket, over=over, client=self._client, now_ns=now_ns, key_id=known, public_key=self._keys[known])
+        verify(
+            ticket,
+            over=over,
+            client=self._client,
+            now_ns=now_ns,
+            key_id=known,
+            public_key=self._keys[known],
+            limits_version=limits_version,
+        )

@@ -1,17 +1,17 @@
-"""A client's orders, account and broker between two instants: rebuilt from the journal, moved on by the feed's ticks.
+"""A client's gateway between two requests: moved on by the feed's ticks and by what its broker tells.
 
 Not the door: ``execution.gateway`` decides what gets in. Conventions:
 
 - The clock is the last instant settled, which the feed confirmed.
 - An instant in which nothing happened is not written: its answer is computed again when it is asked for again.
-- When a batch cannot be made durable, what memory holds is thrown away and read back from the journal, exactly as after
-  ``kill -9``; there is one way to start.
+- What an instant caused is written before the next step of it is done; a restart in between finishes it first.
 - A broker that cannot be reached says nothing: the order stays or becomes UNKNOWN and is asked about at every instant.
+- What a broker tells between two instants is told by the next instant, and can be asked for at once by number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from bus.errors import BusError
@@ -24,18 +24,26 @@ from bus.messages import (
     Message,
     OrderEvent,
     QuerySnapshot,
+    Reconciliation,
     Settled,
     Snapshot,
     Tick,
     TickAt,
+    Ticket,
     TicketedOrder,
 )
 from bus.transport import Client
-from execution.broker import Broker, BrokerReport
+from execution import asking
+from execution.books import Books
+from execution.broker import Broker, Offered
+from execution.comparing import reconciled
+from execution.dealing import Dealer
 from execution.journal import Clock, Journal
 from execution.ledger import Ledger
-from execution.orders import ALARM, Order, OrderBook
+from execution.legs import being_reduced
+from execution.orders import Order, OrderBook
 from execution.spec import GatewaySpec
+from execution.waiting import Waited, waited
 
 __all__ = ["BrokerFactory", "Engine"]
 
@@ -49,7 +57,9 @@ _Answer = TypeVar("_Answer", bound=Message)
 class Engine:
     """What execution knows about one client, and how it changes."""
 
-    def __init__(self, spec: GatewaySpec, feed: Client, journal: Journal, make_broker: BrokerFactory) -> None:
+    def __init__(
+        self, spec: GatewaySpec, feed: Client, journal: Journal, make_broker: BrokerFactory, offered: Offered
+    ) -> None:
         """Read the journal back.
 
         Args:
@@ -57,56 +67,79 @@ class Engine:
             feed: The clock and the prices.
             journal: Where everything is written first.
             make_broker: Makes the broker.
+            offered: What that broker takes.
         """
         self._spec = spec
         self._feed = feed
         self._journal = journal
         self._make_broker = make_broker
-        self._load()
-
-    def _load(self) -> None:
-        """Rebuild the orders from the journal: after a start, a crash or a batch that failed."""
-        self._stale = True
-        book = OrderBook()
-        for intent, sent_ns in self._journal.orders():
-            book.add(intent, sent_ns)
-        for event in self._journal.events():
-            book.record(event)
-        self._book = book
-        self._tickets = self._journal.tickets()
-        self._clock = self._journal.clock()
-        self._answer: Settled | None = None
+        self._offered = offered
+        self._books = Books(spec, journal)
         self._broker: Broker | None = None
-        self._stale = False
+        self._answer: Settled | None = None
+        if journal.lost and not self._books.halted:
+            with self._books.durable():
+                self._books.halt(journal.lost)
+
+    @property
+    def books(self) -> Books:
+        """The books, as the journal has them."""
+        if self._books.stale:
+            self._broker_gone()
+            self._books.load()
+        return self._books
 
     @property
     def book(self) -> OrderBook:
         """The orders, as the journal has them."""
-        if self._stale:
-            self._load()
-        return self._book
-
-    @property
-    def tickets(self) -> dict[str, tuple[str, int]]:
-        """Used tickets: what for, and the first event that each could cause."""
-        if self._stale:
-            self._load()
-        return self._tickets
+        return self.books.book
 
     @property
     def now_ns(self) -> int:
         """The last instant that is settled, 0 before the first."""
-        return self._clock.now_ns
+        return self._books.clock.now_ns
 
     @property
     def started(self) -> bool:
         """Whether any instant is settled."""
-        return self._clock.index >= 0
+        return self._books.clock.index >= 0
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing new is sent, empty when it is."""
+        return self._why_not(self.books)
+
+    def _why_not(self, books: Books) -> str:
+        if self._broker is not None and not self._compared:
+            return (
+                f"not_compared: {self._offered.name} has not told its account yet; nothing new is sent before it was "
+                "compared with the journal: ask again in a moment"
+            )
+        if books.halted:
+            return (
+                f"halted: {books.halted}; nothing new is sent, cancels are: a person compares with the broker and "
+                "clears it (outcry reconcile)"
+            )
+        return ""
+
+    def _broker_gone(self) -> None:
+        """Let go of a broker that is to be made anew from the journal."""
+        broker, self._broker, self._answer = self._broker, None, None
+        if broker is not None:
+            broker.close()
+
+    def close(self) -> None:
+        """Give back the broker's sockets and close the journal; orders go on working."""
+        self._broker_gone()
+        self._journal.close()
 
     def broker(self) -> Broker:
-        """Return the broker, restored; before its first use, ask about what sending left open."""
-        if self._stale:
-            self._load()
+        """Return the broker, restored; before its first use, ask about what sending left open and compare accounts.
+
+        Raises:
+            BusError: The feed or the broker does not answer: nothing is sent before the accounts were compared.
+        """
+        books = self.books
         if self._broker is not None:
             return self._broker
         instruments = self._journal.instruments()
@@ -116,17 +149,41 @@ class Engine:
             with self._journal.batch():
                 self._journal.set_instruments(instruments)
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
-        self.ledger = Ledger(self._spec, self._instruments)
-        for event in self._book.events:
-            if event.fill is not None:
-                self.ledger.apply(event.fill)
+        self.ledger = books.open_ledger(self._instruments)
         self._marked = not self.started
         broker = self._make_broker(self._spec, self._instruments)
-        working = list(self._book.working.values())
-        broker.restore([order.known for order in working], day_done=self._clock.done)
-        self._broker = broker
-        self.commit(self._queried(broker, working), self._clock.now_ns)
+        try:
+            self._restored(books, broker)
+        except BaseException:
+            books.stale = True
+            self._broker = broker
+            raise
         return broker
+
+    def _restored(self, books: Books, broker: Broker) -> None:
+        sent = [order for order in books.book.working.values() if order.sent]
+        broker.restore([order.known for order in sent], day_done=books.clock.done)
+        if isinstance(broker, asking.Recalling):
+            broker.recall(books.book.events, books.waters)
+        self._dealer = Dealer(books, broker, self._offered)
+        # A leg that still works tells nothing about its cancel, which may not have been sent: `follow` sends it again.
+        reduced = {order.intent.client_order_id for order in sent if being_reduced(order)}
+        reports = asking.queried(broker, sent)
+        known = [r for r in reports if r.kind != "accepted" or r.client_order_id not in reduced]
+        books.commit(known, books.clock.now_ns)
+        self._broker = broker
+        self._compared = not self._offered.own_account
+        self.compare()
+        self._dealer.follow(books.clock.now_ns, unasked=not books.settling)
+        if books.settling:
+            now_ns, first = map(int, books.settling.split(","))
+            with books.durable():
+                books.settled(now_ns, first)
+
+    def dealer(self) -> Dealer:
+        """Return who sends and cancels."""
+        self.broker()
+        return self._dealer
 
     # --- the market ---------------------------------------------------------------------------------------------------
 
@@ -137,45 +194,75 @@ class Engine:
             BusError: The feed does not answer, or not for this instant.
             JournalError: What happened cannot be made durable.
         """
-        broker = self.broker()
-        if now_ns <= self._clock.now_ns:
+        broker, books = self.broker(), self._books
+        if now_ns <= books.clock.now_ns:
             return
         self._mark()
         tick = self._ask(TickAt(now_ns), Tick)
-        while tick.clock.index > self._clock.index + 1:
+        while tick.clock.index > books.clock.index + 1:
             # The feed's clock is at `now_ns` or later, so asking for what follows an earlier instant never moves it.
-            missed = self._ask(Advance(self._clock.now_ns), Tick)
-            if missed.clock.index != self._clock.index + 1:
+            missed = self._ask(Advance(books.clock.now_ns), Tick)
+            if missed.clock.index != books.clock.index + 1:
                 raise BusError(
-                    f"the feed gave instant {missed.clock.index} after {self._clock.index}; "
+                    f"the feed gave instant {missed.clock.index} after {books.clock.index}; "
                     "the journal and the feed must be of the same day: start a new run"
                 )
-            self._work(broker, missed)
-        self._work(broker, tick)
+            self._work(books, broker, missed)
+        self._work(books, broker, tick)
 
     def _mark(self) -> None:
         """After a restart, see again the prices that were the last at the clock."""
         if not self._marked:
-            seen = self._ask(QuerySnapshot((), self._clock.now_ns), Snapshot)
+            seen = self._ask(QuerySnapshot((), self._books.clock.now_ns), Snapshot)
             self.ledger.see(seen.bars, seen.quotes)
             self._marked = True
 
-    def _work(self, broker: Broker, tick: Tick) -> None:
-        """Let the broker work one instant and make what happened durable, with the answer, in one batch."""
-        self._stale = True
+    def _work(self, books: Books, broker: Broker, tick: Tick) -> None:
+        """Let the broker work one instant and make what happened durable, step by step."""
+        books.stale = True
         clock = tick.clock
-        reports = self._queried(broker, self._book.working.values()) if self._book.working else []
-        reports.extend(_worked(broker, tick))
+        working = list(books.book.working.values())
+        reports = asking.queried(broker, working) if working else []
+        reports += asking.drained(broker)
+        reports += asking.worked(broker, tick)
         self.ledger.see(tick.bars, tick.quotes)
-        self._clock = Clock(clock.now_ns, clock.index, clock.done)
-        events, alarms = self._apply(reports, clock.now_ns) if reports else ([], [])
-        answer = Settled(clock.now_ns, tuple(events), self.ledger.account(clock.now_ns))
-        if events or alarms:
-            with self._journal.batch():
-                self._write(events, alarms)
-                self._journal.add_settled(answer)
-        self._answer = answer
-        self._stale = False
+        books.clock = Clock(clock.now_ns, clock.index, clock.done)
+        first = len(books.book.events) + 1
+        books.take(reports, clock.now_ns)
+        sees = self._waited(working, tick)
+        self._dealer.try_again()
+        more = bool(sees.triggered) or self._dealer.unfinished
+        told: list[OrderEvent] = []
+        waters = {**sees.waters, **(broker.waters() if working and isinstance(broker, asking.Recalling) else {})}
+        moved = {name: water for name, water in waters.items() if books.waters.get(name) != water}
+        if more or moved or books.pending or books.untold:
+            with books.durable():
+                for client_order_id, water_nano in moved.items():
+                    books.set_water(client_order_id, water_nano)
+                if more:
+                    books.settling_from(clock.now_ns, first)
+                elif books.pending or books.untold:
+                    told = books.settled(clock.now_ns, first)
+        if more:
+            self._dealer.release(sees.triggered, clock.now_ns)
+            self._dealer.follow(clock.now_ns, unasked=False)
+            with books.durable():
+                told = books.settled(clock.now_ns, first)
+        self._answer = Settled(clock.now_ns, tuple(told), self._account_now(clock.now_ns))
+        books.stale = False
+
+    def _waited(self, working: list[Order], tick: Tick) -> Waited:
+        """Draft what the bars did to the orders that wait here; nothing is sent for a halted client."""
+        books = self._books
+        here = [order for order in working if order.waits_here]
+        if not here or self._why_not(books):
+            return Waited((), (), {})
+        sees = waited(here, books.waters, tick)
+        for order in sees.triggered:
+            self._dealer.trigger(order, tick.clock.now_ns)
+        for order in sees.expired:
+            books.book.advance(order, "expired", tick.clock.now_ns, "it waited here until its end")
+        return sees
 
     def settled(self, now_ns: int) -> Settled:
         """Return the answer of an instant, the same one whenever it is asked for."""
@@ -184,7 +271,9 @@ class Engine:
             return self._answer
         stored = self._journal.settled(now_ns)
         if stored is not None:
-            return stored
+            seqs, last_seq = stored
+            events = self._books.book.events
+            return Settled(now_ns, tuple(events[seq - 1] for seq in seqs), self._account_at(now_ns, last_seq))
         self._ask(TickAt(now_ns), Tick)
         return Settled(now_ns, (), self._account_at(now_ns))
 
@@ -194,16 +283,21 @@ class Engine:
             self.broker()
         else:
             self.catch_up(now_ns)
-        return self._account_at(now_ns if now_ns > 0 else self._clock.now_ns)
+        return self._account_at(now_ns if now_ns > 0 else self._books.clock.now_ns)
 
-    def _account_at(self, now_ns: int) -> Account:
-        if now_ns >= self._clock.now_ns:
+    def _account_now(self, now_ns: int) -> Account:
+        return self.ledger.account(now_ns, self._books.halted)
+
+    def _account_at(self, now_ns: int, last_seq: int | None = None) -> Account:
+        """Return the account as of an instant, or as of an event that its answer knew last."""
+        events = self._books.book.events
+        if now_ns >= self._books.clock.now_ns and last_seq in (None, len(events)):
             self._mark()
-            return self.ledger.account(now_ns)
+            return self._account_now(now_ns)
         then = Ledger(self._spec, self._instruments)
-        for event in self._book.events:
-            if event.fill is not None and event.time_ns <= now_ns:
-                then.apply(event.fill)
+        for event in events[:last_seq] if last_seq is not None else events:
+            if last_seq is not None or event.time_ns <= now_ns:
+                then.take(event)
         if then.holdings:
             seen = self._ask(QuerySnapshot(tuple(sorted(then.holdings)), now_ns), Snapshot)
             then.see(seen.bars, seen.quotes)
@@ -218,7 +312,7 @@ class Engine:
             )
         return answer
 
-    # --- orders -------------------------------------------------------------------------------------------------------
+    # --- between two instants -----------------------------------------------------------------------------------------
 
     def send(self, orders: list[TicketedOrder]) -> None:
         """Write orders as sent, then send them, then write the answers. Their tickets must have been verified.
@@ -226,94 +320,79 @@ class Engine:
         Raises:
             JournalError: Before anything was sent; or after, and then the broker is asked what it has.
         """
-        broker = self.broker()
-        now_ns = self._clock.now_ns
-        self._stale = True
-        with self._journal.batch():
-            sent: list[OrderEvent] = []
-            for order in orders:
-                event = self._book.advance(self._book.add(order.intent, now_ns), "sent", now_ns)
-                self._journal.add_order(order.intent, order.ticket, now_ns)
-                self._journal.use_ticket(order.ticket, "order", now_ns, event.seq)
-                self._tickets[order.ticket.ticket_id] = ("order", event.seq)
-                sent.append(event)
-            self._write(sent, [])
-        self.commit([_submitted(broker, order, now_ns) for order in orders], now_ns)
+        self.dealer().send(orders, self._books.clock.now_ns)
 
-    def cancel(self, orders: list[Order], reason: str, now_ns: int) -> None:
+    def cancel(self, orders: list[Order], reason: str, now_ns: int, *, unasked: bool = False) -> None:
         """Cancel orders; the use of a ticket for it must be in the journal already."""
-        broker = self.broker()
-        self.commit([_canceled(broker, order, reason, now_ns) for order in orders], now_ns)
+        self.dealer().cancel(orders, reason, now_ns, unasked=unasked)
 
-    def commit(self, reports: Sequence[BrokerReport], now_ns: int) -> None:
-        """Take in what a broker said between two instants, durably."""
-        self._stale = True
-        events, alarms = self._apply(reports, now_ns)
-        if events or alarms:
-            with self._journal.batch():
-                self._write(events, alarms)
-        self._stale = False
+    @property
+    def ready(self) -> bool:
+        """Whether the broker is there, or can be made without waiting for the feed."""
+        if self._broker is not None:
+            return True
+        return self._offered.own_account and self._journal.instruments() is not None
 
-    def _apply(self, reports: Iterable[BrokerReport], now_ns: int) -> tuple[list[OrderEvent], list[str]]:
-        events: list[OrderEvent] = []
-        alarms: list[str] = []
-        for report in reports:
-            outcome = self._book.report(report, now_ns)
-            if isinstance(outcome, str):
-                alarms.append(outcome)
-            elif outcome is not None:
-                events.append(outcome)
-                if outcome.reason.startswith(ALARM):
-                    alarms.append(f"{outcome.client_order_id} {outcome.reason}")
-                if outcome.fill is not None:
-                    self.ledger.apply(outcome.fill)
-        return events, alarms
+    def listen(self, *, ask: bool) -> None:
+        """Take in what the broker has told since the last time, and what that asks for.
 
-    def _write(self, events: list[OrderEvent], alarms: list[str]) -> None:
-        self._journal.add_events(events)
-        for text in alarms:
-            self._journal.add_alarm(self._clock.now_ns, text)
-        self._journal.set_clock(self._clock)
+        Args:
+            ask: Whether to ask about the orders that wait for an answer, too.
 
-    def _queried(self, broker: Broker, orders: Iterable[Order]) -> list[BrokerReport]:
-        """Ask what became of the orders that have no definite answer."""
-        return [
-            report
-            for order in orders
-            if order.status in ("in_flight", "unknown")
-            for report in _query(broker, order.intent.client_order_id)
-        ]
+        Raises:
+            BusError: The feed or the broker does not answer.
+            JournalError: What was told cannot be made durable: it is asked for again.
+        """
+        broker, books = self.broker(), self._books
+        now_ns = books.clock.now_ns
+        reports = asking.drained(broker)
+        if ask:
+            reports += asking.queried(broker, list(books.book.working.values()))
+            self._dealer.try_again()
+            if not self._compared:
+                self.compare()
+        if reports:
+            books.commit(reports, now_ns, unasked=True)
+        self._dealer.follow(now_ns, unasked=True)
 
+    def compare(self, consent: str = "") -> Reconciliation | None:
+        """Compare orders, positions and cash with the broker's, and take in what it can prove.
 
-def _query(broker: Broker, client_order_id: str) -> Sequence[BrokerReport]:
-    unknown = (BrokerReport(client_order_id, "unknown", "the broker gave no definite answer; it is asked again"),)
-    try:
-        return broker.query(client_order_id) or unknown
-    except (OSError, BusError):
-        return unknown
+        Args:
+            consent: Who looked at the differences and wants the broker's figures taken over; empty when nobody did.
 
+        Returns:
+            What it came to; None when the broker did not tell its account.
+        """
+        self.broker()
+        found = reconciled(
+            self._spec, self._books, self.broker(), self._offered, self._instruments, self.ledger, consent
+        )
+        self._compared = self._compared or found is not None
+        return found
 
-def _worked(broker: Broker, tick: Tick) -> Sequence[BrokerReport]:
-    try:
-        return broker.work(tick)
-    except (OSError, BusError):
-        return ()
+    def clear_halt(self, ticket: Ticket, by: str) -> None:
+        """Send for the client again: a person has looked, and the broker's figures are taken over.
 
+        Raises:
+            BusError: The broker does not tell its account: the client stays halted.
+            JournalError: It cannot be written: the client stays halted.
+        """
+        if self.compare(consent=by) is None:
+            raise BusError(f"{self._offered.name} did not tell its account, so the client stays halted; ask again")
+        books = self._books
+        with books.durable():
+            books.use(ticket, "clear_halt", max(books.clock.now_ns, ticket.issued_ns))
+            books.halt("")
+        self._journal.accept()
+        self._dealer.follow(books.clock.now_ns, unasked=True)
 
-def _submitted(broker: Broker, order: TicketedOrder, now_ns: int) -> BrokerReport:
-    """Send one order; no answer is UNKNOWN, because it may have arrived."""
-    try:
-        return broker.submit(order.intent, now_ns)
-    except (OSError, BusError) as error:
-        reason = f"no answer ({type(error).__name__}); the broker is asked about it, the order is not sent again"
-        return BrokerReport(order.intent.client_order_id, "unknown", reason)
-
-
-def _canceled(broker: Broker, order: Order, reason: str, now_ns: int) -> BrokerReport:
-    """Cancel one order; no answer is UNKNOWN."""
-    client_order_id = order.intent.client_order_id
-    try:
-        answer = broker.cancel(client_order_id, now_ns)
-    except (OSError, BusError):
-        return BrokerReport(client_order_id, "unknown", f"{reason} (no answer to the cancel)")
-    return BrokerReport(client_order_id, answer.kind, reason, answer.fill)
+    def sweep(self, reason: str) -> None:
+        """Cancel everything that works, and place no leg of it any more."""
+        books = self.books
+        mine = list(books.book.working.values())
+        self.broker()
+        with books.durable():
+            books.place_legs_from(len(books.book.events) + 1)
+            books.alarm(reason)
+        self.cancel(mine, reason, books.clock.now_ns, unasked=True)

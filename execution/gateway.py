@@ -7,6 +7,7 @@ journal about the past. Conventions:
 - An order whose ticket does not verify leaves no trace in the journal: it is answered with a ``rejected`` event of
   sequence number 0, which is not part of the client's sequence, and does not hinder the orders beside it.
 - The same order again (same id, same bytes) is answered with the events of the first time and not sent again.
+- An order for a halted client is refused in the same way; what was sent before is answered as ever, and cancels work.
 - A cancel does not wait for the feed. The same cancel-all again cancels nothing that was sent after it; the same
   cancel of one order again is answered with what the first one caused.
 """
@@ -15,11 +16,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bus.clock import monotonic_ns
 from bus.codec import canonical
-from bus.errors import BusError, ConfigError, TicketError
+from bus.errors import BusError, TicketError
 from bus.messages import (
+    Account,
+    AskReconcile,
     CancelAll,
     CancelOrder,
+    ClearHalt,
     EventsSince,
     Executed,
     ExecutionAsk,
@@ -31,6 +36,7 @@ from bus.messages import (
     OrderEvent,
     OrderEvents,
     Ping,
+    Reconciliation,
     SettleOrders,
     StageRequest,
     StageResult,
@@ -42,15 +48,23 @@ from execution.admission import Admission
 from execution.broker import Offered
 from execution.engine import BrokerFactory, Engine
 from execution.journal import Journal
-from execution.paper import PAPER_OFFERS, PaperBroker
+from execution.open_broker import open_broker
+from execution.paper import PAPER_OFFERS
 from execution.spec import GatewaySpec
 from execution.states import WORKING
+from execution.upkeep import Upkeep
 
 __all__ = ["Gateway", "build_gateway"]
 
 
 class Gateway:
-    """Answers for one client's orders."""
+    """Answers for one client's orders.
+
+    Attributes:
+        engine: The client's orders and account.
+        upkeep: What is done while nobody asks.
+        started_ns: When this was made, on the clock that the upkeep goes by.
+    """
 
     def __init__(
         self,
@@ -72,8 +86,10 @@ class Gateway:
         self._spec = spec
         self._offered = offered
         self._journal = journal
-        self.engine = Engine(spec, feed, journal, make_broker)
-        self._admission = Admission(spec.client, spec.run_id, Path(spec.public_key_file))
+        self.engine = Engine(spec, feed, journal, make_broker, offered)
+        self._admission = Admission(spec.client, spec.run_id, Path(spec.public_key_file), spec.limits_version)
+        self.started_ns = monotonic_ns()
+        self.upkeep = Upkeep(spec, self.engine, self.started_ns)
 
     def handle(self, request: Message) -> Message:
         """Answer one request.
@@ -83,7 +99,18 @@ class Gateway:
             JournalError: The journal cannot be written: nothing was sent.
             BusError: A request that is not for execution, or the feed did not answer.
         """
+        if not isinstance(request, Ping):
+            self.upkeep.seen(monotonic_ns())
+        return self._answer(request)
+
+    def idle(self) -> None:
+        """Do what is due while nobody asks: hear the broker, compare with it, watch for a desk that is gone."""
+        self.upkeep.due(monotonic_ns())
+
+    def _answer(self, request: Message) -> Message:
         match request:
+            case CancelAll() | CancelOrder() | ClearHalt() | AskReconcile():
+                return self._act(request)
             case SettleOrders(now_ns=now_ns):
                 self._admission.read_key()
                 return self.engine.settled(now_ns)
@@ -99,21 +126,30 @@ class Gateway:
                 return orders_page(request, self.engine.book, self.engine.now_ns)
             case GetCapabilities():
                 return capabilities(self._spec, self._offered, self.engine.now_ns)
-            case CancelAll():
-                return self._cancel_all(request)
-            case CancelOrder():
-                return self._cancel_order(request)
             case Ping():
                 return Ok("execution")
             case _:
                 raise BusError(
                     f"execution does not answer {type(request).__name__}; it answers StageRequest with ExecutionAsk, "
-                    "SettleOrders, EventsSince, GetAccount, GetOrders, GetCapabilities, CancelAll, CancelOrder and Ping"
+                    "SettleOrders, EventsSince, GetAccount, GetOrders, GetCapabilities, CancelAll, CancelOrder, "
+                    "AskReconcile, ClearHalt and Ping"
                 )
 
+    def _act(self, request: CancelAll | CancelOrder | ClearHalt | AskReconcile) -> Message:
+        """Do what people and the gate ask for between two instants."""
+        match request:
+            case CancelAll():
+                return self._cancel_all(request)
+            case CancelOrder():
+                return self._cancel_order(request)
+            case ClearHalt():
+                return self._clear_halt(request)
+            case AskReconcile():
+                return self._reconcile()
+
     def close(self) -> None:
-        """Close the journal."""
-        self._journal.close()
+        """Let go of the broker and close the journal."""
+        self.engine.close()
 
     def _execute(self, orders: tuple[TicketedOrder, ...]) -> Executed:
         """Send what is new and ticketed, and answer with what sending caused, in sequence; refusals come first."""
@@ -123,10 +159,14 @@ class Gateway:
         for order in orders:
             try:
                 if self._admit(order, new):
+                    why = self.engine.refusal
+                    if why:
+                        refused.append(self._refusal(order, why))
+                        continue
                     new[order.intent.client_order_id] = order
                 answered[order.intent.client_order_id] = None
             except TicketError as error:
-                refused.append(self._refusal(order, error))
+                refused.append(self._refusal(order, f"ticket: {error}"))
         if new:
             self.engine.send(list(new.values()))
         book = self.engine.book
@@ -151,11 +191,11 @@ class Gateway:
             )
         self._admission.check_order(order, self.engine.now_ns)
         ticket_id = order.ticket.ticket_id
-        if ticket_id in self.engine.tickets or any(other.ticket.ticket_id == ticket_id for other in new.values()):
+        if ticket_id in self.engine.books.tickets or any(other.ticket.ticket_id == ticket_id for other in new.values()):
             raise TicketError(f"ticket {ticket_id} was used; a ticket is for one order, once: ask the gate again")
         return True
 
-    def _refusal(self, order: TicketedOrder, error: TicketError) -> OrderEvent:
+    def _refusal(self, order: TicketedOrder, why: str) -> OrderEvent:
         intent = order.intent
         return OrderEvent(
             seq=0,
@@ -167,7 +207,7 @@ class Gateway:
             time_ns=self.engine.now_ns,
             qty_nano=intent.qty_nano,
             filled_nano=0,
-            reason=f"ticket: {error}",
+            reason=why,
         )
 
     def _cancel_all(self, request: CancelAll) -> OrderEvents:
@@ -178,13 +218,12 @@ class Gateway:
         book = self.engine.book
         # The gate's time is as good as the feed's, and the clock here may be older just after a restart.
         now_ns = max(self.engine.now_ns, ticket.issued_ns)
-        used = self.engine.tickets.get(ticket.ticket_id)
+        used = self.engine.books.tickets.get(ticket.ticket_id)
         if used is None:
             self._admission.check_cancel(request, now_ns)
-            used = ("cancel_all", len(book.events) + 1)
-            with self._journal.batch():
-                self._journal.use_ticket(ticket, used[0], now_ns, used[1])
-            self.engine.tickets[ticket.ticket_id] = used
+            with self.engine.books.durable():
+                used = self.engine.books.use(ticket, "cancel_all", now_ns)
+                self.engine.books.place_legs_from(used[1])
         purpose, first_seq = used
         if purpose != "cancel_all":
             raise TicketError(f"ticket {ticket.ticket_id} was used for an order; ask the gate for one to cancel with")
@@ -210,31 +249,50 @@ class Gateway:
         if order is None:
             raise BusError(f"there is no order {client_order_id} in this run; see which there are with GetOrders")
         purpose = f"cancel {client_order_id}"
-        used = self.engine.tickets.get(ticket.ticket_id)
+        used = self.engine.books.tickets.get(ticket.ticket_id)
         if used is not None and used[0] != purpose:
             raise TicketError(f"ticket {ticket.ticket_id} was used for something else; ask the gate again")
         prefix = f"{purpose} {ticket.ticket_id}: "
         if client_order_id in book.working:
             if used is None:
-                used = (purpose, len(book.events) + 1)
-                with self._journal.batch():
-                    self._journal.use_ticket(ticket, used[0], now_ns, used[1])
-                self.engine.tickets[ticket.ticket_id] = used
+                with self.engine.books.durable():
+                    used = self.engine.books.use(ticket, purpose, now_ns)
             # Also when this was killed between the use of the ticket and its effect.
             self.engine.cancel([order], f"{prefix}{request.reason}", now_ns)
         events = self.engine.book.orders[client_order_id].events
         caused = tuple(event for event in events if event.reason.startswith(prefix))
         return OrderEvents(caused, caused[-1].seq if caused else len(self.engine.book.events))
 
+    def _clear_halt(self, request: ClearHalt) -> Account:
+        """Let the client trade again, with the broker's figures taken over where a person consents to them."""
+        ticket, engine = request.ticket, self.engine
+        self._admission.check_clear(request, max(engine.now_ns, ticket.issued_ns))
+        used = engine.books.tickets.get(ticket.ticket_id)
+        if used is not None and used[0] != "clear_halt":
+            raise TicketError(f"ticket {ticket.ticket_id} was used for something else; ask the gate again")
+        if used is None:
+            engine.clear_halt(ticket, request.by)
+        return engine.account(0)
+
+    def _reconcile(self) -> Reconciliation:
+        found = self.engine.compare()
+        if found is None:
+            raise BusError(f"{self._offered.name} did not tell its account; ask again, nothing was changed")
+        return found
+
 
 def build_gateway(spec: GatewaySpec, transport: Transport, directory: Directory) -> Gateway:
-    """Return the gateway of a client, with the paper broker.
+    """Return the gateway of a client, with the broker of its spec.
 
     Raises:
-        ConfigError: A mode without a broker.
+        ConfigError: A mode that does not go with the broker, or keys that cannot be used.
         JournalError: The journal cannot be opened, or belongs to another run or gateway.
     """
-    if spec.mode == "live":
-        raise ConfigError("mode 'live' has no broker yet; allowed are 'replay' and 'paper'")
+    make_broker, offered = open_broker(spec)
     identity = {"client": spec.client, "run_id": spec.run_id, "start_cash_nano": str(spec.start_cash_nano)}
-    return Gateway(spec, transport.client(directory["feed"]), Journal(Path(spec.database), identity), PaperBroker)
+    journal = Journal(Path(spec.database), identity)
+    try:
+        return Gateway(spec, transport.client(directory["feed"]), journal, make_broker, offered)
+    except BaseException:
+        journal.close()
+        raise

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["PPM", "FeeSchedule", "FillModelSpec", "GatewaySpec"]
+__all__ = ["PPM", "BrokerSpec", "FeeSchedule", "FillModelSpec", "GatewaySpec"]
 
 PPM = 1_000_000
 """Parts per million in one; a basis point is 100 of them."""
@@ -16,12 +16,14 @@ class FeeSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the paper broker charges, per order over all its fills, in the account currency.
 
     Equities pay per share with a minimum per order and a maximum share of the notional (the maximum wins); crypto, FX
-    and CFD pay a share of the notional; futures pay per contract.
+    and CFD pay a share of the notional; futures pay per contract. A share that is sold short pays a lending fee a year
+    of 360 days on what its sale brought, for each night until it is bought back, charged with that purchase.
     """
 
     equity_per_share_nano: int = 5_000_000
     equity_min_nano: int = 1_000_000_000
     equity_max_ppm: int = 10_000
+    equity_borrow_ppm_year: int = 3_000
     crypto_ppm: int = 1_000
     fx_ppm: int = 20
     cfd_ppm: int = 20
@@ -44,19 +46,52 @@ class FillModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     participation_ppm: int = 25_000
 
 
+class BrokerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which broker, and where it is. Never a key: those are in a file that the gateway alone reads.
+
+    Attributes:
+        kind: ``paper``, ``alpaca``, ``ccxt`` or ``fix``.
+        keys_file: A TOML file with this client's keys, readable by its owner only; empty for paper.
+        url: Another address than the vendor's own, for REST or as ``tcp://host:port`` for FIX.
+        stream_url: Another address of the event stream.
+        exchange: For ``ccxt``, the exchange's id.
+        sender_comp_id: For ``fix``, who we are.
+        target_comp_id: For ``fix``, who they are.
+        store: A folder for what the broker's session must keep over restarts (FIX sequence numbers).
+        sandbox: The vendor's own paper or test service instead of real money.
+        timeout_s: Seconds that one question may take.
+    """
+
+    kind: Literal["paper", "alpaca", "ccxt", "fix"] = "paper"
+    keys_file: str = ""
+    url: str = ""
+    stream_url: str = ""
+    exchange: str = ""
+    sender_comp_id: str = ""
+    target_comp_id: str = ""
+    store: str = ""
+    sandbox: bool = True
+    timeout_s: float = 10.0
+
+
 class GatewaySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One client's gateway.
 
     Attributes:
         client: Whose orders; tickets for anybody else are refused.
         run_id: The run; intents of another run are refused.
-        mode: ``replay`` (recorded day) or ``paper`` (live market); there is no live broker yet.
+        mode: ``replay`` (recorded day), ``paper`` (live market, no real money) or ``live``.
         database: The journal file; it is made when absent.
         public_key_file: Where the gate publishes the key that tickets are verified with.
         start_cash_nano: Cash before the first fill.
         fees: What the paper broker charges.
         fill_model: How the paper broker fills.
         currency: The account currency; instruments quoted in another are rejected.
+        limits_version: What the gate judges this client by; a ticket of another version is refused. Empty takes any.
+        broker: Who executes; see ``BrokerSpec``.
+        cancel_on_disconnect_s: Seconds without a sign of life from the desk after which everything that works is
+            canceled; 0 is never. Wall time: only where the market is live.
+        reconcile_every_s: Seconds between two comparisons with the broker; 0 is at the start only.
     """
 
     client: str
@@ -68,3 +103,7 @@ class GatewaySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fees: FeeSchedule = FeeSchedule()
     fill_model: FillModelSpec = FillModelSpec()
     currency: str = "USD"
+    limits_version: str = ""
+    broker: BrokerSpec = BrokerSpec()
+    cancel_on_disconnect_s: float = 0.0
+    reconcile_every_s: float = 0.0

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from bus.errors import BusError, LookAheadError
 from bus.fixed import to_nano
 from bus.ids import client_order_id
@@ -39,10 +41,11 @@ from bus.messages import (
     TicketedOrder,
     TimeInForce,
 )
+from execution.broker import Offered
 from execution.engine import BrokerFactory
 from execution.gateway import Gateway
 from execution.journal import Journal
-from execution.paper import PaperBroker
+from execution.paper import PAPER_OFFERS, PaperBroker
 from execution.spec import GatewaySpec
 from risk.tickets import Signer, cancel_all_digest, order_digest, publish_public_key, sign
 
@@ -102,13 +105,13 @@ def day(records: Sequence[Bar | Quote], extra: Sequence[int] = ()) -> list[Tick]
 
 
 def dump(path: Path | str) -> list[tuple[object, ...]]:
-    """Every row of a journal, but for what signatures leave in it: another run's gate has another key."""
+    """Every row of a journal, but for the tickets: another run's gate has another key."""
     with closing(sqlite3.connect(path)) as db:
         names = [
             str(name) for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         ]
         return [
-            (name, *(row[:-2] if name == "orders" else row))
+            (name, *(row[:-1] if name == "orders" else row))
             for name in names
             for row in db.execute(f"SELECT * FROM {name}")
         ]
@@ -169,10 +172,11 @@ def intent(
     tif: TimeInForce = "day",
     client: str = "alice",
     run_id: str = "run-1",
+    **more: object,
 ) -> OrderIntent:
-    """An intent decided at a minute."""
+    """An intent decided at a minute; ``more`` are other fields of it."""
     kind: OrderType = "limit" if limit is not None else "market"
-    return OrderIntent(
+    order = OrderIntent(
         client_order_id=client_order_id(client, run_id, minute, index),
         client=client,
         run_id=run_id,
@@ -187,6 +191,7 @@ def intent(
         decided_ns=at(minute),
         strategy="test",
     )
+    return msgspec.structs.replace(order, **more) if more else order
 
 
 def ticketed(
@@ -246,6 +251,7 @@ class Desk:
         now_ns: int = 0,
         make_broker: BrokerFactory = PaperBroker,
         journal: type[Journal] = Journal,
+        offered: Offered = PAPER_OFFERS,
     ) -> None:
         self.spec = spec or gateway_spec(folder)
         self.signer = signer or Signer()
@@ -255,7 +261,7 @@ class Desk:
         self.transport.server("inproc://feed", self.feed)
         identity = {"client": self.spec.client, "run_id": self.spec.run_id}
         self.journal = journal(Path(self.spec.database), identity)
-        self.gateway = Gateway(self.spec, self.transport.client("inproc://feed"), self.journal, make_broker)
+        self.gateway = Gateway(self.spec, self.transport.client("inproc://feed"), self.journal, make_broker, offered)
         self.transport.server("inproc://execution", self.gateway)
         self.client = self.transport.client("inproc://execution")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bus.codec import encode
+from bus.fixed import to_nano
 from bus.messages import EventsSince, GetAccount, Message, OrderIntent, SettleOrders, Tick
 from execution.broker import BrokerReport
 from execution.journal import Journal
@@ -64,6 +65,12 @@ class KilledBroker(PaperBroker):
         point()
         return answer
 
+    def replace(self, intent: OrderIntent, now_ns: int) -> tuple[BrokerReport, ...]:
+        point()
+        answer = super().replace(intent, now_ns)
+        point()
+        return answer
+
     def cancel(self, client_order_id: str, now_ns: int) -> BrokerReport:
         point()
         answer = super().cancel(client_order_id, now_ns)
@@ -96,9 +103,25 @@ def requests(desk: Desk, signer: Signer) -> list[tuple[int, Message]]:
                 intent(3, minute, qty="0.5"),
             ]
             asked.append((minute, desk.request(minute, *(ticketed(signer, order) for order in orders))))
-        if minute == 6:
-            asked.append((minute, desk.request(6, ticketed(signer, intent(0, 6, limit="1")))))
-            asked.append((minute, cancel_all(signer, at(6))))
+        if minute == 2:
+            # Its take-profit is filled in parts by the bars of 3,000, and its stop-loss is made smaller each time.
+            bracket = intent(
+                0,
+                2,
+                qty=120,
+                order_class="bracket",
+                take_profit_nano=to_nano(104),
+                stop_loss_nano=to_nano(90),
+            )
+            resting = intent(1, 2, limit="1")
+            stop = intent(2, 2, "sell", 10, order_type="trailing_stop", trail_nano=to_nano(30))
+            orders = [bracket, resting, stop]
+            asked.append((minute, desk.request(2, *(ticketed(signer, order) for order in orders))))
+            new = intent(3, 2, limit="2", replaces=resting.client_order_id)
+            asked.append((minute, desk.request(2, ticketed(signer, new))))
+        if minute == 8:
+            asked.append((minute, desk.request(8, ticketed(signer, intent(0, 8, limit="1")))))
+            asked.append((minute, cancel_all(signer, at(8))))
     return asked
 
 
@@ -151,7 +174,7 @@ def tell(answer: object) -> None:
 
 
 def main(folder: Path) -> None:
-    """Kill at every point, twice: once going on, once asking everything again; then with a second kill."""
+    """Kill at every point: going on, and asking everything again; at every third with a second kill, too."""
     signer = Signer()
 
     def run(name: str, kills: list[int], again: bool) -> dict[str, object]:
@@ -171,7 +194,8 @@ def main(folder: Path) -> None:
     for n in range(1, points + 1):
         tell(run(f"on-{n}", [n], again=False))
         tell(run(f"again-{n}", [n], again=True))
-        tell(run(f"twice-{n}", [n, 1 + n % 7], again=False))
+        if n % 3 == 0:
+            tell(run(f"twice-{n}", [n, 1 + n % 7], again=False))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from bus.messages import (
     StageResult,
     Tick,
 )
-from execution.broker import BrokerReport
+from execution.broker import BrokerReport, KnownOrder
 from execution.paper import PaperBroker
 from risk.tickets import Signer, publish_public_key
 from tests.execution.desk import START_CASH, Desk, at, bar, day, dump, intent, quote, ticketed
@@ -194,8 +195,16 @@ class SilentBroker(PaperBroker):
     silent = True
     arrives = True
     submitted = 0
+    restoring = False
+
+    def restore(self, orders: Iterable[KnownOrder], *, day_done: bool) -> None:
+        self.restoring = True
+        super().restore(orders, day_done=day_done)
+        self.restoring = False
 
     def submit(self, intent: OrderIntent, now_ns: int) -> BrokerReport:
+        if self.restoring:
+            return super().submit(intent, now_ns)
         type(self).submitted += 1
         answer = super().submit(intent, now_ns) if self.arrives else None
         if self.silent or answer is None:

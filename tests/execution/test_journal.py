@@ -28,6 +28,7 @@ TICKS = day([bar(n, "100") for n in range(9)])
 
 
 @pytest.mark.requirement("execution:journal:killed")
+@pytest.mark.timeout(300)
 def test_killed_at_any_point_it_goes_on_to_the_same_end(tmp_path: Path) -> None:
     # SIGKILL loses what a process holds, not what the kernel has: a file system in memory shows the same, sooner.
     memory = Path("/dev/shm")
@@ -38,21 +39,22 @@ def test_killed_at_any_point_it_goes_on_to_the_same_end(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=110,
+            timeout=290,
         )
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     undisturbed = lines[0]
     assert undisturbed["codes"] == [0]
     assert undisturbed["points"] > 60
-    assert len(lines) == 1 + 3 * undisturbed["points"]
+    assert len(lines) == 1 + 2 * undisturbed["points"] + undisturbed["points"] // 3
     assert "'fill'" in undisturbed["result"]["final"]
-    assert "'canceled'" in undisturbed["result"]["final"]
+    for word in ("canceled", "replaced", "pending_cancel", "pending_replace", "leg"):
+        assert f"'{word}'" in undisturbed["result"]["final"], word
     for line in lines[1:]:
         assert line["codes"][0] == -9, line["name"]
         assert line["codes"][-1] == 0, (line["name"], done.stderr)
         assert line["result"] == undisturbed["result"], line["name"]
-    assert sum(line["codes"][1] == -9 for line in lines[1:] if len(line["codes"]) == 3) > undisturbed["points"] // 2
+    assert sum(line["codes"][1] == -9 for line in lines[1:] if len(line["codes"]) == 3) > undisturbed["points"] // 6
 
 
 class Witness(PaperBroker):
@@ -256,7 +258,7 @@ def test_a_journal_with_a_missing_event_does_not_start(tmp_path: Path) -> None:
     with sqlite3.connect(desk.spec.database) as db:
         db.execute("DELETE FROM order_events WHERE seq = 2")
     db.close()
-    with pytest.raises(JournalError, match="has no event 2"):
+    with pytest.raises(JournalError, match="there is no event 2"):
         Desk(tmp_path, TICKS)
 
 

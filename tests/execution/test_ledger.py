@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.fixed import to_nano
-from bus.messages import Fill, Side
-from execution.ledger import Ledger
+from bus.messages import Fill, OrderEventKind, Side
+from execution.ledger import Holding, Ledger
+from execution.orders import OrderBook
 from tests.execution.desk import FUTURE, INSTRUMENTS, START_CASH, Desk, bar, day, gateway_spec, intent
 
 BY_SYMBOL = {instrument.symbol: instrument for instrument in INSTRUMENTS}
@@ -106,3 +107,67 @@ def test_cash_and_cost_equal_start_and_profit_less_fees_exactly(
         for holding in holdings:
             assert holding.qty_nano == signed[holding.symbol]
             assert (holding.cost_nano == 0) if holding.qty_nano == 0 else (holding.cost_nano * holding.qty_nano >= 0)
+
+
+AMENDED = st.lists(
+    st.tuples(
+        st.sampled_from(["fill", "fill", "bust", "correct", "cash"]),
+        st.sampled_from(["buy", "sell"]),
+        st.integers(1, 10**12),
+        st.integers(1, 10**12),
+        st.integers(0, 20),
+    ),
+    max_size=30,
+)
+
+
+@pytest.mark.requirement("execution:ledger:amended")
+@settings(deadline=None)
+@given(AMENDED)
+def test_after_busts_and_corrections_the_books_are_those_of_the_fills_that_count(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[OrderEventKind, Side, int, int, int]]
+) -> None:
+    spec = gateway_spec(tmp_path_factory.getbasetemp())
+    book = OrderBook()
+    order = book.add(intent(0, 0, qty=1), 0)
+    ledger = Ledger(spec, BY_SYMBOL)
+    moved = 0
+    for n, (kind, side, qty, price, to) in enumerate(steps):
+        if kind == "cash":
+            ledger.take(book.cash(f"c{n}", qty - price, n, "test"))
+            moved += qty - price
+            continue
+        refers = "" if kind == "fill" else f"f{to}"
+        new = Fill(f"f{n}", order.intent.client_order_id, "IBM", side, qty, price, 7, n, refers_to=refers)
+        if kind == "fill" or order.counted(new) is not None:
+            ledger.take(book.advance(order, kind, n, fill=new))
+    twin = Ledger(spec, BY_SYMBOL)
+    for known in order.fills.values():
+        twin.apply(known)
+    assert (ledger.cash_nano, ledger.fees_nano) == (twin.cash_nano + moved, twin.fees_nano)
+    assert ledger.moved_nano == moved
+    for symbol, holding in ledger.holdings.items():
+        other = twin.holdings.get(symbol, Holding(symbol, 1))
+        assert (holding.qty_nano, holding.cost_nano, holding.realized_nano) == (
+            other.qty_nano,
+            other.cost_nano,
+            other.realized_nano,
+        )
+    cost = sum(h.cost_nano for h in ledger.holdings.values())
+    realized = sum(h.realized_nano for h in ledger.holdings.values())
+    assert ledger.cash_nano + cost == START_CASH + moved + realized - ledger.fees_nano
+
+
+@pytest.mark.requirement("execution:ledger:amended")
+def test_two_orders_may_have_fills_of_the_same_number(tmp_path: Path) -> None:
+    ledger = Ledger(gateway_spec(tmp_path), BY_SYMBOL)
+    book = OrderBook()
+    orders = [book.add(intent(n, 0, qty=10), 0) for n in range(2)]
+    for order in orders:
+        name = order.intent.client_order_id
+        ledger.take(book.advance(order, "fill", 1, fill=Fill("1", name, "IBM", "buy", to_nano(10), to_nano(5), 0, 1)))
+    first = orders[0].intent.client_order_id
+    undone = Fill("2", first, "IBM", "buy", to_nano(10), to_nano(5), 0, 1, refers_to="1")
+    ledger.take(book.advance(orders[0], "bust", 2, fill=undone))
+    assert ledger.holdings["IBM"].qty_nano == to_nano(10)
+    assert ledger.cash_nano == START_CASH - to_nano(50)

@@ -14,7 +14,7 @@ from bus.errors import RemoteError
 from bus.fixed import to_nano
 from bus.messages import GetAccount, OrderEvents, OrderIntent, Ticket, TicketedOrder
 from risk.tickets import Signer, publish_public_key
-from tests.execution.desk import MINUTE, Desk, at, bar, cancel_all, day, dump, intent, ticketed
+from tests.execution.desk import MINUTE, Desk, at, bar, cancel_all, day, dump, gateway_spec, intent, ticketed
 
 replace = msgspec.structs.replace
 
@@ -214,3 +214,25 @@ def test_a_cancel_all_does_not_wait_for_the_feed(tmp_path: Path) -> None:
     assert len(again.call(cancel_all(again.signer, at(4)), OrderEvents).events) == 1
     assert again.feed.questions == []
     again.close()
+
+
+@pytest.mark.requirement("execution:tickets:limits")
+def test_an_order_judged_under_other_limits_is_refused_and_a_cancel_is_not(tmp_path: Path) -> None:
+    ticks = day([bar(n, "100") for n in range(8)])
+    desk = Desk(tmp_path, ticks, spec=gateway_spec(tmp_path, limits_version="v2"))
+    desk.settle(1)
+    order = intent(0, 1, limit="90")
+    before = state(desk)
+    (event,) = desk.send(1, order)
+    assert (event.seq, event.kind) == (0, "rejected")
+    assert "was given under limits v1; in force is v2" in event.reason
+    assert state(desk) == before
+    desk.close()
+    same = Desk(tmp_path, ticks, spec=gateway_spec(tmp_path, limits_version="v1"), signer=desk.signer, now_ns=at(1))
+    assert [e.kind for e in same.send(1, order)] == ["sent", "accepted"]
+    same.close()
+    tightened = Desk(
+        tmp_path, ticks, spec=gateway_spec(tmp_path, limits_version="v2"), signer=desk.signer, now_ns=at(1)
+    )
+    assert len(tightened.call(cancel_all(desk.signer, at(1)), OrderEvents).events) == 1
+    tightened.close()

@@ -22,6 +22,7 @@ from bus.messages import (
     Ticket,
 )
 from execution.journal import Journal
+from execution.paper import PAPER_OFFERS
 from risk.tickets import Signer, cancel_all_digest, cancel_digest, sign
 from tests.execution.desk import MINUTE, Desk, at, bar, cancel_all, day, intent, ticketed
 from tests.execution.test_tickets import resigned, started, state
@@ -196,7 +197,7 @@ def test_a_cancel_survives_a_restart_and_its_ticket_stays_used(tmp_path: Path) -
     answer = desk.call(request, OrderEvents)
     desk.close()
     again = Desk(tmp_path, day([bar(n, "100") for n in range(8)]), signer=desk.signer, now_ns=at(3))
-    assert again.gateway.engine.tickets[request.ticket.ticket_id][0] == f"cancel {order.client_order_id}"
+    assert again.gateway.engine.books.tickets[request.ticket.ticket_id][0] == f"cancel {order.client_order_id}"
     assert again.call(request, OrderEvents) == answer
     assert again.settle(5).events == ()
     again.close()
@@ -259,8 +260,18 @@ def test_what_is_offered_is_what_the_broker_takes(tmp_path: Path) -> None:
     desk = started(tmp_path)
     told = desk.call(GetCapabilities(), Capabilities)
     assert told == Capabilities(
-        "alice", "run-1", "paper", "replay", at(3), ("market", "limit"), ("day", "ioc"), ("simple",), False, True
+        client="alice",
+        run_id="run-1",
+        broker="paper",
+        mode="replay",
+        now_ns=at(3),
+        order_types=PAPER_OFFERS.order_types,
+        times_in_force=PAPER_OFFERS.times_in_force,
+        order_classes=("simple", "bracket", "oco", "oto"),
+        replaces=True,
+        shorts=True,
     )
+    assert set(told.order_types) == {"market", "limit", "stop", "stop_limit", "trailing_stop"}
     short = intent(0, 3, "sell")
     assert [e.kind for e in desk.send(3, short)] == ["sent", "accepted"]
     desk.settle(5)
