@@ -15,20 +15,13 @@ from mcp_servers._order_plan import Plan
 from mcp_servers._order_send import Outcome
 from mcp_servers._order_text import order_record, order_words
 
-__all__ = ["denial_answer", "intent_words", "outcomes_answer", "told"]
+__all__ = ["denial_answer", "outcomes_answer", "told"]
 
 
 def told(lines: list[str], structured: dict[str, Any], *, is_error: bool = False) -> CallToolResult:
     """Return an answer in both forms."""
     content = [TextContent(type="text", text="\n".join(lines))]
     return CallToolResult(content=list(content), structured_content=structured, is_error=is_error)
-
-
-def intent_words(intent: OrderIntent) -> str:
-    """Return an order in words."""
-    return order_words(
-        intent.symbol, intent.side, intent.order_type, intent.time_in_force, intent.qty_nano, intent.limit_price_nano
-    )
 
 
 async def denial_answer(floor: OrderFloor, plan: Plan, intent: OrderIntent, verdict: Verdict) -> CallToolResult:
@@ -58,7 +51,7 @@ async def outcomes_answer(floor: OrderFloor, caps: Capabilities, outcomes: list[
 
 
 def _line(outcome: Outcome) -> str:
-    words = f"{outcome.intent.client_order_id}: {intent_words(outcome.intent)}"
+    words = f"{outcome.intent.client_order_id}: {order_words(outcome.intent)}"
     if outcome.code == "placed":
         return f"placed {words}; {outcome.message}"
     if outcome.code in {"unknown", "rejected"}:

@@ -2,7 +2,6 @@
 
 No postponed annotations here either: see ``_order_place``.
 """
-# ruff: noqa: ARG001 - a tool's resolvers take its arguments by name; its body has what they made of them
 
 from typing import Annotated, Any
 
@@ -33,7 +32,7 @@ def register_closing(
     """Add ``close_position`` and ``close_all_positions``."""
 
     async def one(ctx: Context[Any, Any], symbol: str, qty: Any, percentage: Any) -> Plan:
-        call = f"close_position {symbol!r} {qty!r} {percentage!r}"
+        call = _call(symbol, qty, percentage)
         kept = confirmation.kept(call, ctx)
         if kept is not None:
             return kept
@@ -53,7 +52,7 @@ def register_closing(
         percentage: Number = None,
     ) -> Annotated[CallToolResult, OrderAnswer]:
         """Close a position, all or a part, by a market order."""
-        return await run_plan(floor, plan, answer)
+        return await run_plan(floor, plan, answer, _call(symbol, qty, percentage))
 
     async def every(ctx: Context[Any, Any]) -> Plan:
         kept = confirmation.kept(_ALL, ctx)
@@ -73,11 +72,15 @@ def register_closing(
     ) -> Annotated[CallToolResult, OrderAnswer]:
         """Close every position by market orders."""
         if plan.drafts:
-            return await run_plan(floor, plan, answer)
+            return await run_plan(floor, plan, answer, _ALL)
         text = "nothing to close: no position that working orders do not close already"
         stated = await floor.stated(plan.caps, plan.now_ns)
         done = {**stated, "sent": False, "code": "nothing", "message": text, "order": None, "orders": []}
         return told([floor.head(plan.caps, plan.now_ns), text], done)
+
+
+def _call(symbol: str, qty: object, percentage: object) -> str:
+    return f"close_position {symbol!r} {qty!r} {percentage!r}"
 
 
 async def _one_plan(floor: OrderFloor, symbol: str, qty: object, percentage: object) -> Plan:
@@ -126,14 +129,15 @@ async def _all_plan(floor: OrderFloor) -> Plan:
 
 
 async def _free(floor: OrderFloor, symbol: str, held_nano: int) -> int:
-    """Return how much of a position no working order closes yet."""
+    """Return how much of a position no working order closes yet; of a pair of legs only one can."""
     side = "sell" if held_nano > 0 else "buy"
-    working = sum(
-        order.intent.qty_nano - order.filled_nano
-        for order in await floor.open_orders()
-        if order.intent.symbol == symbol and order.intent.side == side
-    )
-    return max(0, abs(held_nano) - working)
+    groups: dict[str, int] = {}
+    for order in await floor.open_orders():
+        intent = order.intent
+        if intent.symbol == symbol and intent.side == side:
+            group = intent.parent_id or intent.replaces or intent.client_order_id
+            groups[group] = max(groups.get(group, 0), intent.qty_nano - order.filled_nano)
+    return max(0, abs(held_nano) - sum(groups.values()))
 
 
 def _held(account: Account) -> str:

@@ -58,7 +58,10 @@ class OrdersAnswer(_Stated):
 
 
 class OrderAnswer(_Stated):
-    """What became of one order or several; ``code`` is placed, unknown, rejected or the gate's reason to deny."""
+    """What became of one order or several; ``code`` is placed, unknown, rejected or the gate's reason to deny.
+
+    ``orders`` are several, or the legs of one.
+    """
 
     sent: Annotated[bool, Field(description="False: nothing reached the broker.")]
     code: str

@@ -3,38 +3,52 @@
 Not judged here. This module has no postponed annotations: the SDK reads a tool's resolvers from its signature, and
 these are closures over one desk.
 """
-# ruff: noqa: ARG001 - a tool's resolvers take its arguments by name; its body has what they made of them
 
 from typing import Annotated, Any, Literal
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context, ElicitationResult, Resolve
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
 
 from bus.messages import OrderState, Verdict
-from mcp_servers._order_answers import denial_answer, intent_words, outcomes_answer, told
+from mcp_servers._order_answers import denial_answer, outcomes_answer, told
 from mcp_servers._order_confirm import Asked, Confirm, Confirmation, check_confirmed, needs_person
 from mcp_servers._order_floor import OrderFloor
 from mcp_servers._order_models import OrderAnswer, PreviewAnswer
 from mcp_servers._order_numbers import Number, plain
-from mcp_servers._order_plan import Draft, Plan, Terms, make_draft, make_plan
+from mcp_servers._order_plan import Draft, Plan, make_draft, make_plan
 from mcp_servers._order_send import preview, submit
-from mcp_servers._order_text import money, order_record
+from mcp_servers._order_terms import Terms
+from mcp_servers._order_text import money, order_record, order_words
 
 __all__ = ["register_placing", "register_preview", "run_plan"]
 
 Side = Literal["buy", "sell"]
 Type = Literal["market", "limit", "stop", "stop_limit", "trailing_stop"]
-Tif = Literal["day", "gtc", "ioc", "fok", "opg", "cls"]
+Tif = Literal["day", "gtc", "gtd", "ioc", "fok", "opg", "cls"]
 Class = Literal["simple", "bracket", "oco", "oto"]
 _PLACE = (
     "Send an order through the risk gate: qty in units, or notional in money. client_order_id: your own key, sent once "
-    'however often you call. A large order asks a person. After "unknown" call get_order; never send again.'
+    "however often you call. bracket, oto: legs after the fill; oco: limit_price and stop_loss at once. A large order "
+    'asks a person. After "unknown" call get_order; never send again.'
 )
 
 
-async def run_plan(floor: OrderFloor, plan: Plan, confirmed: object) -> CallToolResult:
-    """Send a plan that is confirmed or needs no confirming; a foretold denial is answered without sending."""
+async def run_plan(floor: OrderFloor, plan: Plan, confirmed: object, call: str) -> CallToolResult:
+    """Send a plan that is confirmed or needs no confirming; a foretold denial is answered without sending.
+
+    Args:
+        floor: The desk.
+        plan: What to send.
+        confirmed: What a person said, or that nobody needed to be asked.
+        call: This call and its arguments; the plan must be of it.
+
+    Raises:
+        ToolError: Nothing was sent.
+    """
+    if plan.call != call:
+        raise ToolError("nothing was sent: what was confirmed is another call than this one. Call it again.")
     check_confirmed(confirmed)
     if plan.denial is not None:
         return await denial_answer(floor, plan, *plan.denial)
@@ -59,17 +73,19 @@ def register_preview(server: MCPServer[Any], floor: OrderFloor, reads: ToolAnnot
         trail_percent: Number = None,
         take_profit: Number = None,
         stop_loss: Number = None,
+        stop_loss_limit: Number = None,
+        expires_at: str | None = None,
     ) -> Annotated[CallToolResult, PreviewAnswer]:
         """The risk gate's verdict on an order (as place_order), without sending it."""
         caps = await floor.capabilities()
         terms = Terms(
             symbol, side, type, time_in_force, order_class, qty, notional, limit_price, stop_price, trail_price,
-            trail_percent, take_profit, stop_loss,
+            trail_percent, take_profit, stop_loss, stop_loss_limit, expires_at,
         )  # fmt: skip
         draft = await make_draft(floor, caps, terms)
         plan = make_plan(caps, (draft,), await floor.gate_clock())
         ((intent, verdict),) = await preview(floor, plan)
-        return await _foretold(floor, plan, draft, verdict, intent_words(intent))
+        return await _foretold(floor, plan, draft, verdict, order_words(intent))
 
 
 async def _foretold(floor: OrderFloor, plan: Plan, draft: Draft, verdict: Verdict, words: str) -> CallToolResult:
@@ -121,11 +137,13 @@ def register_placing(
         trail_percent: Any,
         take_profit: Any,
         stop_loss: Any,
+        stop_loss_limit: Any,
+        expires_at: Any,
         client_order_id: Any,
     ) -> Plan:
         terms = Terms(
             symbol, side, type, time_in_force, order_class, qty, notional, limit_price, stop_price, trail_price,
-            trail_percent, take_profit, stop_loss, client_order_id,
+            trail_percent, take_profit, stop_loss, stop_loss_limit, expires_at, client_order_id,
         )  # fmt: skip
         call = f"place_order {terms!r}"
         kept = confirmation.kept(call, ctx)
@@ -157,7 +175,13 @@ def register_placing(
         trail_percent: Number = None,
         take_profit: Number = None,
         stop_loss: Number = None,
+        stop_loss_limit: Number = None,
+        expires_at: str | None = None,
         client_order_id: str | None = None,
     ) -> Annotated[CallToolResult, OrderAnswer]:
         """Send an order through the risk gate."""
-        return await run_plan(floor, plan, answer)
+        terms = Terms(
+            symbol, side, type, time_in_force, order_class, qty, notional, limit_price, stop_price, trail_price,
+            trail_percent, take_profit, stop_loss, stop_loss_limit, expires_at, client_order_id,
+        )  # fmt: skip
+        return await run_plan(floor, plan, answer, f"place_order {terms!r}")

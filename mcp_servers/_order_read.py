@@ -32,6 +32,7 @@ STATES: tuple[Status, ...] = ("open", "closed", "all")
 USUAL_ORDERS = 50
 """Orders on a page unless told."""
 _MOST_OFFSET = 2**40
+_MOST_SEARCHED = 1_000
 
 
 async def account_answer(floor: OrderFloor) -> CallToolResult:
@@ -45,7 +46,9 @@ async def account_answer(floor: OrderFloor) -> CallToolResult:
         f"equity {money(account.equity_nano)}, cash {money(account.cash_nano)}, realized {money(realized)}, "
         f"fees {money(account.fees_nano)} USD",
         f"{held} positions, {working} open orders; broker {caps.broker}: {', '.join(caps.order_types)}; "
-        f"{', '.join(caps.times_in_force)}; shorts {'allowed' if caps.shorts else 'not allowed'}",
+        f"{', '.join(caps.times_in_force)}; {', '.join(caps.order_classes)}; "
+        f"replacing {'possible' if caps.replaces else 'not possible'}; shorts "
+        f"{'allowed' if caps.shorts else 'not allowed'}",
     ]
     structured = {
         **await floor.stated(caps, account.now_ns),
@@ -106,24 +109,34 @@ async def orders_answer(
 
 
 async def order_answer(floor: OrderFloor, order: OrderState, message: str, *, code: str = "found") -> CallToolResult:
-    """Return one order."""
+    """Return one order, and the legs that it has."""
     caps = await floor.capabilities()
     timezone = (await floor.desk.info()).timezone
+    legs = await _legs(floor, order)
     structured = {
         **await floor.stated(caps, caps.now_ns),
         "sent": True,
         "code": code,
         "message": message,
         "order": order_record(order, timezone),
-        "orders": [],
+        "orders": [order_record(leg, timezone) for leg in legs],
     }
-    return told([floor.head(caps, caps.now_ns), message, ORDER_COLUMNS, order_line(order, timezone)], structured)
+    rows = [order_line(item, timezone) for item in (order, *legs)]
+    return told([floor.head(caps, caps.now_ns), message, ORDER_COLUMNS, *rows], structured)
+
+
+async def _legs(floor: OrderFloor, order: OrderState) -> list[OrderState]:
+    """Return the legs of a bracket, oco or oto, oldest first."""
+    if order.intent.order_class == "simple":
+        return []
+    page = await floor.orders(GetOrders(symbols=(order.intent.symbol,), limit=_MOST_SEARCHED))
+    return [leg for leg in reversed(page.orders) if leg.intent.parent_id == order.intent.client_order_id]
 
 
 async def limits_answer(floor: OrderFloor) -> CallToolResult:
     """Return the gate's limits."""
     caps = await floor.capabilities()
-    limits = await floor.desk.ask("risk", GetLimits(), RiskLimits)
+    limits = await floor.desk.ask("risk", GetLimits(caps.client), RiskLimits)
     rows = [f"{line.name},{line.value},{line.used},{line.ceiling},{line.unit}" for line in limits.lines]
     lines = [
         floor.head(caps, limits.now_ns),

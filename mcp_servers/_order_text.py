@@ -6,9 +6,9 @@ import re
 from datetime import datetime
 from typing import Any
 
-from bus.clock import NS
+from bus.clock import NS, iso
 from bus.fixed import SCALE, notional_nano
-from bus.messages import Instrument, OrderState, Position
+from bus.messages import Instrument, OrderIntent, OrderState, Position
 from mcp_servers._fence import clean
 from mcp_servers._order_ids import KEY_PREFIX
 from mcp_servers._order_numbers import plain
@@ -16,7 +16,7 @@ from mcp_servers._times import local_iso, zone_of
 
 __all__ = ["ORDER_COLUMNS", "key_of", "money", "order_line", "order_record", "order_words", "position_record"]
 
-ORDER_COLUMNS = "id,symbol,side,type,tif,qty,limit,status,filled,avg_price,fees,sent,key,reason"
+ORDER_COLUMNS = "id,symbol,side,type,tif,qty,limit,stop,status,filled,avg_price,fees,sent,key,of,reason"
 _CENT = SCALE // 100
 _JOURNALED = re.compile(r"^cancel(?:_all)?(?: oo-\S+)? tk-\S+: ")
 
@@ -33,10 +33,33 @@ def key_of(reason: str) -> str:
     return first.removeprefix(KEY_PREFIX) if first.startswith(KEY_PREFIX) else ""
 
 
-def order_words(symbol: str, side: str, order_type: str, time_in_force: str, qty_nano: int, limit_nano: int) -> str:
-    """Return an order in words: ``buy 10 ACME limit 100.5 day``."""
-    priced = f"limit {plain(limit_nano)}" if order_type == "limit" else order_type
-    return f"{side} {plain(qty_nano)} {symbol} {priced} {time_in_force}"
+def order_words(intent: OrderIntent) -> str:
+    """Return an order in words: ``buy 10 ACME limit 100.5 day``, with its legs and what it replaces."""
+    limit, stop = intent.limit_price_nano, intent.stop_price_nano
+    priced = {
+        "limit": f"limit {plain(limit)}",
+        "stop": f"stop {plain(stop)}",
+        "stop_limit": f"stop {plain(stop)} limit {plain(limit)}",
+        "trailing_stop": f"trailing_stop {_trail(intent)}",
+    }.get(intent.order_type, intent.order_type)
+    until = f" until {iso(intent.expires_ns)}" if intent.expires_ns else ""
+    words = f"{intent.side} {plain(intent.qty_nano)} {intent.symbol} {priced} {intent.time_in_force}{until}"
+    legs = [
+        f"take profit {plain(intent.take_profit_nano)}" if intent.take_profit_nano else "",
+        f"stop loss {plain(intent.stop_loss_nano)}" if intent.stop_loss_nano else "",
+        f"limit {plain(intent.stop_loss_limit_nano)}" if intent.stop_loss_limit_nano else "",
+    ]
+    if intent.order_class != "simple":
+        words += f" {intent.order_class} ({', '.join(leg for leg in legs if leg)})"
+    return words + (f" replacing {intent.replaces}" if intent.replaces else "")
+
+
+def _trail(intent: OrderIntent) -> str:
+    return f"{_percent(intent.trail_bps)}%" if intent.trail_bps else plain(intent.trail_nano)
+
+
+def _percent(bps: int) -> str:
+    return plain(bps * SCALE // 100)
 
 
 def order_record(order: OrderState, timezone: str) -> dict[str, Any]:
@@ -50,7 +73,17 @@ def order_record(order: OrderState, timezone: str) -> dict[str, Any]:
         "type": intent.order_type,
         "time_in_force": intent.time_in_force,
         "qty": plain(intent.qty_nano),
-        "limit_price": plain(intent.limit_price_nano) if intent.limit_price_nano else "",
+        "limit_price": _some(intent.limit_price_nano),
+        "stop_price": _some(intent.stop_price_nano),
+        "trail_price": _some(intent.trail_nano),
+        "trail_percent": _percent(intent.trail_bps) if intent.trail_bps else "",
+        "expires_at": local_iso(intent.expires_ns, timezone),
+        "order_class": intent.order_class,
+        "take_profit": _some(intent.take_profit_nano),
+        "stop_loss": _some(intent.stop_loss_nano),
+        "stop_loss_limit": _some(intent.stop_loss_limit_nano),
+        "parent": intent.parent_id,
+        "replaces": intent.replaces,
         "status": order.status,
         "filled_qty": plain(order.filled_nano),
         "avg_price": plain(order.avg_price_nano) if order.avg_price_nano else "",
@@ -62,8 +95,13 @@ def order_record(order: OrderState, timezone: str) -> dict[str, Any]:
     }
 
 
+def _some(nano: int) -> str:
+    return plain(nano) if nano else ""
+
+
 def order_line(order: OrderState, timezone: str) -> str:
-    """Return an order as a line under ``ORDER_COLUMNS``."""
+    """Return an order as a line under ``ORDER_COLUMNS``; ``of`` is the order that it belongs to or replaces."""
+    intent = order.intent
     record = order_record(order, timezone)
     sent = datetime.fromtimestamp(order.sent_ns // NS, zone_of(timezone)) if order.sent_ns else None
     cells = [
@@ -74,12 +112,14 @@ def order_line(order: OrderState, timezone: str) -> str:
         record["time_in_force"],
         record["qty"],
         record["limit_price"],
+        record["stop_price"] or (_trail(intent) if intent.order_type == "trailing_stop" else ""),
         record["status"],
         record["filled_qty"],
         record["avg_price"],
         plain(order.fees_nano) if order.fees_nano else "",
         f"{sent:%m-%d %H:%M:%S}" if sent is not None else "",
         record["key"],
+        record["parent"] or record["replaces"],
         clean(_why(order), 80).replace(",", ";"),
     ]
     return ",".join(cells)

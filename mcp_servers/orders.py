@@ -32,7 +32,7 @@ from mcp_servers._order_models import (
     PositionsAnswer,
     RiskAnswer,
 )
-from mcp_servers._order_numbers import Number, plain
+from mcp_servers._order_numbers import plain
 from mcp_servers._order_place import register_placing, register_preview
 from mcp_servers._order_read import (
     STATES,
@@ -45,7 +45,7 @@ from mcp_servers._order_read import (
     positions_answer,
     risk_answer,
 )
-from mcp_servers._times import shown
+from mcp_servers._order_replace import register_replacing
 
 __all__ = ["RESOURCE_SCOPES", "SCOPES", "complete", "register"]
 
@@ -103,7 +103,8 @@ def register(server: MCPServer[Any], desk: Desk) -> None:
     _register_orders(server, floor, reads)
     register_preview(server, floor, reads)
     register_placing(server, floor, confirmation, writes)
-    _register_changes(server, floor, writes, again)
+    register_replacing(server, floor, confirmation, writes)
+    _register_cancels(server, floor, again)
     register_closing(server, floor, confirmation, writes)
     _register_risk(server, floor, reads, again)
     register_resources(server, floor)
@@ -139,7 +140,7 @@ def _register_orders(server: MCPServer[Any], floor: OrderFloor, reads: ToolAnnot
 
     @server.tool(annotations=reads)
     async def get_order(client_order_id: str) -> Annotated[CallToolResult, OrderAnswer]:
-        """One order, by its id or your own key."""
+        """One order with its legs, by its id or your own key."""
         order = await floor.order(await floor.capabilities(), client_order_id)
         left = order.intent.qty_nano - order.filled_nano
         return await order_answer(floor, order, f"{order.status}, {plain(left)} not filled")
@@ -174,26 +175,7 @@ async def _cancel(floor: OrderFloor, orders: tuple[OrderState, ...]) -> CallTool
     return told(lines, structured, is_error=bool(refused))
 
 
-def _register_changes(
-    server: MCPServer[Any], floor: OrderFloor, writes: ToolAnnotations, again: ToolAnnotations
-) -> None:
-    @server.tool(annotations=writes)
-    async def replace_order(
-        client_order_id: str,
-        qty: Number = None,
-        limit_price: Number = None,
-        stop_price: Number = None,
-    ) -> Annotated[CallToolResult, OrderAnswer]:
-        """Change an open order, where the broker supports it."""
-        caps = await floor.capabilities()
-        values = {"qty": qty, "limit_price": limit_price, "stop_price": stop_price}
-        given = [name for name, value in values.items() if value is not None]
-        changed = f" (asked to change {', '.join(given)} of {shown(client_order_id)})" if given else ""
-        raise ToolError(
-            f"nothing was changed: replace_order is not supported by the {caps.broker} broker of this desk{changed}. "
-            "Use what is supported: cancel_order, then place_order with a new client_order_id."
-        )
-
+def _register_cancels(server: MCPServer[Any], floor: OrderFloor, again: ToolAnnotations) -> None:
     @server.tool(annotations=again)
     async def cancel_order(client_order_id: str) -> Annotated[CallToolResult, CancelAnswer]:
         """Cancel an open order, by its id or your own key."""

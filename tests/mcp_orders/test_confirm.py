@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from mcp.server.mcpserver import AcceptedElicitation
+from mcp.server.mcpserver.exceptions import ToolError
 
-from bus.messages import GetOrders, Kill, Message, Orders, PreviewOrders, RiskState
+from bus.messages import Capabilities, GetCapabilities, GetOrders, Kill, Message, Orders, PreviewOrders, RiskState
+from mcp_servers._order_confirm import Confirm
+from mcp_servers._order_floor import OrderFloor
+from mcp_servers._order_place import run_plan
+from mcp_servers._order_plan import Plan
 from tests.mcp_market.floor import Mode, text_of
 from tests.mcp_orders.between import Forward, between
 from tests.mcp_orders.seat import Answer, Person, holdings, seat, sent
@@ -160,3 +167,14 @@ def test_a_client_that_cannot_ask_is_refused_and_told_why(running: RunningDesk, 
     assert "above 5,000.00" in text
     assert holdings(running) == before
     assert running.ask("execution", GetOrders("open"), Orders).total == 0
+
+
+@pytest.mark.requirement("orders:confirm")
+def test_a_plan_of_another_call_is_not_sent(still: RunningDesk) -> None:
+    before = holdings(still)
+    caps = still.ask("execution", GetCapabilities(), Capabilities)
+    plan = Plan(caps, (), 1, 1, call="what a person said yes to")
+    floor = OrderFloor(still.desk)
+    with pytest.raises(ToolError, match="nothing was sent: what was confirmed is another call"):
+        asyncio.run(run_plan(floor, plan, AcceptedElicitation(data=Confirm(confirm=True)), "another one"))
+    assert holdings(still) == before

@@ -21,7 +21,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "get_order": {"client_order_id": "k"},
     "preview_order": {"symbol": "ACME", "side": "buy", "qty": 10},
     "place_order": {"symbol": "ACME", "side": "buy", "qty": 10},
-    "replace_order": {"client_order_id": "k"},
+    "replace_order": {"client_order_id": "k", "qty": 2},
     "cancel_order": {"client_order_id": "nothing"},
     "close_position": {"symbol": "ACME"},
     "engage_kill_switch": {"reason": "test"},

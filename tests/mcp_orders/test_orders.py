@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
-from bus.messages import Account, GetAccount
+from bus.messages import Account, Capabilities, GetAccount, Message
 from tests.mcp_market.floor import Mode, text_of
+from tests.mcp_orders.between import Forward, between
 from tests.mcp_orders.seat import Seat, holdings, seat, sent
 from tests.mcp_servers.desk import RunningDesk
 
@@ -182,18 +185,38 @@ UNSUPPORTED = {
     "bracket": {"order_class": "bracket", "take_profit": 90, "stop_loss": 80},
     "oco": {"order_class": "oco", "take_profit": 90, "stop_loss": 80},
     "oto": {"order_class": "oto", "take_profit": 90},
-    **{tif: {"time_in_force": tif} for tif in ("gtc", "fok", "opg", "cls")},
+    **{tif: {"time_in_force": tif} for tif in ("gtc", "gtd", "fok", "opg", "cls")},
 }
+
+
+@pytest.fixture(scope="module")
+def plain_seat(still: RunningDesk) -> Iterator[Seat]:
+    """A client of a desk whose broker takes the plainest orders only."""
+
+    def act(request: Message, forward: Forward) -> Message:
+        answer = forward(request)
+        if isinstance(answer, Capabilities):
+            return msgspec.structs.replace(
+                answer,
+                order_types=("market", "limit"),
+                times_in_force=("day", "ioc"),
+                order_classes=("simple",),
+                replaces=False,
+            )
+        return answer
+
+    with between(still, "execution", act) as directory, seat(still, directory=directory) as opened:
+        yield opened
 
 
 @pytest.mark.requirement("orders:unsupported")
 @pytest.mark.parametrize("tool", ["place_order", "preview_order"])
 @pytest.mark.parametrize("name", list(UNSUPPORTED))
 def test_what_the_broker_does_not_take_is_refused_by_name(
-    still: RunningDesk, reader: Seat, tool: str, name: str
+    still: RunningDesk, plain_seat: Seat, tool: str, name: str
 ) -> None:
     before = holdings(still)
-    text = reader.error(tool, **BUY, **UNSUPPORTED[name])
+    text = plain_seat.error(tool, **BUY, **UNSUPPORTED[name])
     assert f" {name} is not supported by the paper broker" in text
     supported = {"order_class": "simple", "time_in_force": "day, ioc", "type": "market, limit"}
     (kind,) = [key for key in supported if UNSUPPORTED[name].get(key) == name]
@@ -202,7 +225,19 @@ def test_what_the_broker_does_not_take_is_refused_by_name(
 
 
 @pytest.mark.requirement("orders:unsupported")
-@pytest.mark.parametrize("name", ["stop_price", "trail_price", "trail_percent", "take_profit", "stop_loss"])
+@pytest.mark.parametrize("name", ["opg", "cls"])
+def test_what_no_broker_here_takes_is_refused_by_name(still: RunningDesk, reader: Seat, name: str) -> None:
+    before = holdings(still)
+    text = reader.error("place_order", **BUY, time_in_force=name)
+    assert f"time_in_force {name} is not supported by the paper broker" in text
+    assert "supported: day, gtc, gtd, ioc, fok" in text
+    assert holdings(still) == before
+
+
+@pytest.mark.requirement("orders:unsupported")
+@pytest.mark.parametrize(
+    "name", ["stop_price", "trail_price", "trail_percent", "take_profit", "stop_loss", "stop_loss_limit"]
+)
 def test_a_price_that_belongs_to_nothing_asked_for_is_not_dropped_in_silence(reader: Seat, name: str) -> None:
     text = reader.error("place_order", **BUY, **{name: 80})
     assert name in text
@@ -210,13 +245,12 @@ def test_a_price_that_belongs_to_nothing_asked_for_is_not_dropped_in_silence(rea
 
 
 @pytest.mark.requirement("orders:unsupported")
-def test_replacing_is_refused_with_the_way_round(running: RunningDesk, table: Seat) -> None:
-    table.data("place_order", **BUY, type="limit", limit_price="85.90", client_order_id="k")
-    before = holdings(running)
-    text = table.error("replace_order", client_order_id="k", qty=5)
+def test_replacing_is_refused_with_the_way_round_where_the_broker_cannot(still: RunningDesk, plain_seat: Seat) -> None:
+    before = holdings(still)
+    text = plain_seat.error("replace_order", client_order_id="k", qty=5)
     assert "replace_order is not supported by the paper broker" in text
     assert "cancel_order, then place_order" in text
-    assert holdings(running) == before
+    assert holdings(still) == before
 
 
 @pytest.mark.requirement("orders:unsupported")

@@ -28,7 +28,7 @@ from tests.mcp_market.floor import Mode
 from tests.mcp_orders.seat import Seat, seat, sent
 from tests.mcp_servers.desk import RunningDesk
 
-BUDGET = 6_000
+BUDGET = 6_200
 REST: dict[str, Any] = {"symbol": "ACME", "side": "buy", "type": "limit", "limit_price": "83.00"}
 
 
