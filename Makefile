@@ -8,7 +8,7 @@ HOT := anyio duckdb exchange_calendars h11 httpcore httpx httpx2 jsonpatch.py js
        msgspec nacl numpy openai orjson packaging pandas pydantic requests starlette ta talib tenacity urllib3 uuid_utils uvicorn xxhash yaml zmq
 OURS := agents bench bus execution feed mcp_servers outcry quant risk
 
-.PHONY: demo test check conformance acceptance tools-lock venv bench lock clean
+.PHONY: demo test check conformance acceptance tools-lock controls matrix model mutation quickfix venv bench lock clean
 
 demo: $(STAMP)  ## A recorded (synthetic) day, every stage in its own process
 	$(BIN)/outcry run
@@ -31,8 +31,25 @@ acceptance: $(STAMP)  ## Independent clients: MCP Inspector, the TypeScript SDK,
 tools-lock: $(STAMP)  ## Write down what tools/list says, after a description was changed on purpose
 	$(BIN)/python scripts/tools_lock.py
 
+controls: $(STAMP)  ## Write docs/controls.md anew from the gate's table of controls
+	$(BIN)/python scripts/controls.py
+
+matrix: $(STAMP)  ## kill -9 at every persistence point, with every loopback broker
+	$(BIN)/python -m tests.matrix
+
+model: $(STAMP)  ## Every state of a small model of the gate's book, a million and more
+	$(BIN)/python -m tests.risk.model
+
+mutation: $(STAMP)  ## Change the gate and the order path line by line: does a test fail? (half an hour and more)
+	$(BIN)/python scripts/mutation.py
+
+quickfix: $(STAMP)  ## Our FIX session against QuickFIX, where that is installed
+	$(BIN)/python scripts/quickfix_peer.py
+
 bench: $(STAMP)  ## Each figure beside its floor, from the same run
 	$(BIN)/outcry bench bus
+	$(BIN)/outcry bench gate
+	$(BIN)/outcry bench journal
 	$(BIN)/outcry bench replay
 	$(BIN)/outcry bench feed
 	$(BIN)/outcry bench mcp

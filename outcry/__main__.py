@@ -25,10 +25,15 @@ COMMANDS = {
     "days": "recorded days: list, show, import, check, sample",
     "mcp": "market and order tools for MCP clients: stdio, or --http",
     "status": "what a desk is doing",
-    "kill": "engage the kill switch: every later order is refused",
+    "kill": "engage the kill switch of the desk, a client or a strategy: every later order is refused",
     "resume": "clear the kill switch (asks, on a terminal)",
+    "orders": "the orders of a client",
+    "positions": "what a client holds and owns",
+    "explain": "why an order was approved or refused, computed again",
+    "reconcile": "compare a client's books with its broker's",
+    "doctor": "what this machine grants a desk, and what it lacks",
     "schema": "the JSON Schema of the bus messages",
-    "bench": "measure the bus, a replay, the feed or the MCP servers beside their floors",
+    "bench": "measure the bus, the gate, the journal, a replay, the feed or the MCP servers beside their floors",
 }
 """Command → what it does. ``outcry.commands.NAME`` has ``add(parser)`` and ``run(given) -> exit code``."""
 

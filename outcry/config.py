@@ -7,6 +7,7 @@ imported by stages: they are given their specs.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -18,7 +19,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from bus.errors import ConfigError
 
 __all__ = [
+    "BrokerConfig",
     "BusConfig",
+    "ClientConfig",
     "Config",
     "DeskConfig",
     "FeedConfig",
@@ -29,6 +32,7 @@ __all__ = [
     "nearest",
 ]
 
+_CLIENT = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
 StrategyName = Literal["trend", "mean_reversion"]
 
 
@@ -72,12 +76,13 @@ class DeskConfig(_Section):
     mode: Literal["paper", "live"] = Field(
         default="paper", description="'paper' or 'live'; live needs --live on the command line as well"
     )
-    client: str = Field(
-        default="desk", pattern=r"^[a-z][a-z0-9-]{0,31}$", description="1-32 of a-z, 0-9 and -, a letter first"
-    )
+    client: str = Field(default="desk", pattern=_CLIENT.pattern, description="1-32 of a-z, 0-9 and -, a letter first")
     seed: int = Field(default=7, ge=0, lt=2**63, description="a whole number from 0")
     start_cash: Money = Field(
         default=Decimal(100_000), gt=0, le=1_000_000_000, description="an amount above 0, up to 1e9"
+    )
+    currency: str = Field(
+        default="USD", pattern=r"^[A-Z]{3,8}$", description="what the accounts are kept in, such as USD or USDT"
     )
     symbols: tuple[str, ...] = Field(
         default=(), strict=False, description="a list of symbols of the day; [] is the day's own"
@@ -101,6 +106,40 @@ class ModelConfig(_Section):
 
     name: str = Field(default="scripted", pattern=r"^(scripted|openai:\S+)$", description="'scripted' or 'openai:NAME'")
     timeout_s: Seconds = Field(default=20.0, gt=0, le=600, description="seconds above 0, up to 600")
+
+
+class BrokerConfig(_Section):
+    """Who executes a client's orders. Keys are never here: they are in a file that its gateway alone reads."""
+
+    kind: Literal["paper", "alpaca", "ccxt", "fix"] = Field(
+        default="paper", description="'paper', 'alpaca', 'ccxt' or 'fix'"
+    )
+    keys_file: str = Field(default="", description="a TOML file of this client's keys that only its owner can read")
+    sandbox: bool = Field(default=True, description="true for the vendor's test service, false for real money")
+    url: str = Field(default="", pattern=r"^((https?|tcp)://\S+)?$", description="an address; for fix, tcp://HOST:PORT")
+    stream_url: str = Field(default="", pattern=r"^(wss?://\S+)?$", description="another address of the event stream")
+    exchange: str = Field(default="", pattern=r"^[a-z0-9]{0,32}$", description="for ccxt, an exchange's id")
+    sender_comp_id: str = Field(default="", pattern=r"^[\x21-\x7e]{0,64}$", description="for fix, who we are")
+    target_comp_id: str = Field(default="", pattern=r"^[\x21-\x7e]{0,64}$", description="for fix, who they are")
+    timeout_s: Seconds = Field(default=10.0, gt=0, le=120, description="seconds one question may take, up to 120")
+    cancel_on_disconnect_s: Seconds = Field(
+        default=60.0, ge=0, le=3600, description="seconds without the desk until all orders are canceled, 0 is never"
+    )
+    reconcile_every_s: Seconds = Field(
+        default=60.0, ge=0, le=86_400, description="seconds between comparisons with the broker, 0 is at the start only"
+    )
+
+
+class ClientConfig(_Section):
+    """Another client of the desk, with cash, limits and a broker of its own: ``[clients.NAME]``."""
+
+    start_cash: Money = Field(
+        default=Decimal(100_000), gt=0, le=1_000_000_000, description="an amount above 0, up to 1e9"
+    )
+    broker: BrokerConfig = BrokerConfig()
+    limits: dict[str, Any] = Field(default={}, description="a table of limits, each tighter than its ceiling")
+    symbol_limits: dict[str, dict[str, Any]] = Field(default={}, description="a table of limits for each symbol")
+    strategy_limits: dict[str, dict[str, Any]] = Field(default={}, description="a table of limits for each strategy")
 
 
 class FeedConfig(_Section):
@@ -166,17 +205,33 @@ class SupervisorConfig(_Section):
 
 
 class Config(_Section):
-    """The whole file. ``limits``, ``fills`` and ``fees`` belong to their owners' structs: see ``outcry.plan``."""
+    """The whole file. ``limits``, ``fills`` and ``fees`` belong to their owners' structs: see ``outcry.plan``.
+
+    What stands outside ``clients`` is the desk's own client, whom the agents trade for.
+    """
 
     desk: DeskConfig = DeskConfig()
     model: ModelConfig = ModelConfig()
     feed: FeedConfig = FeedConfig()
     mcp: McpConfig = McpConfig()
+    broker: BrokerConfig = BrokerConfig()
     limits: dict[str, Any] = Field(default={}, description="a table of limits, each tighter than its ceiling")
+    symbol_limits: dict[str, dict[str, Any]] = Field(default={}, description="a table of limits for each symbol")
+    strategy_limits: dict[str, dict[str, Any]] = Field(default={}, description="a table of limits for each strategy")
+    desk_limits: dict[str, Any] = Field(default={}, description="a table of limits of all clients together")
+    clients: dict[str, ClientConfig] = Field(default={}, description="a table for each other client of the desk")
     fills: dict[str, Any] = Field(default={}, description="a table of the fill model")
     fees: dict[str, Any] = Field(default={}, description="a table of the fee schedule")
     bus: BusConfig = BusConfig()
     supervisor: SupervisorConfig = SupervisorConfig()
+
+    @field_validator("clients")
+    @classmethod
+    def _client_names(cls, value: dict[str, ClientConfig]) -> dict[str, ClientConfig]:
+        for name in value:
+            if not _CLIENT.fullmatch(name):
+                raise ValueError(f"{name!r} is no client's name: 1-32 of a-z, 0-9 and -, a letter first")
+        return value
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Literal
 
 from bus.clock import NS, iso, wall_ns
 from bus.endpoints import ipc_directory, tcp_directory
-from bus.errors import ConfigError, OutcryError, UsageError
+from bus.errors import OutcryError, UsageError
 from bus.messages import DayInfo, Progress
 from outcry.link import NurseryLink
 from outcry.logs import OneLine
 from outcry.rundir import RunDir, RunFile, make_socket_folder, process_start, write_atomically
+from outcry.stages import kind_of
 
 if TYPE_CHECKING:
     import msgspec
@@ -43,7 +44,7 @@ class PreparedDesk:
 
     Attributes:
         day: The day's folder; None for a live market.
-        mode: ``replay`` on a day, ``paper`` on a live market.
+        mode: ``replay`` on a day; on a live market ``paper``, or ``live`` with both keys to real money.
     """
 
     config: Config
@@ -53,7 +54,7 @@ class PreparedDesk:
     run_id: str
     terms: Terms
     specs: dict[str, msgspec.Struct]
-    mode: Literal["replay", "paper"]
+    mode: Literal["replay", "paper", "live"]
 
 
 def parse_speed(text: str) -> float:
@@ -121,14 +122,14 @@ def prepare(
     Raises:
         OutcryError: Something that was given cannot be used.
     """
+    from outcry.clients import check_brokers
+    from outcry.confine import require_confinement
     from outcry.plan import live_info, live_run_id, make_specs, make_terms, run_id_of, write_specs
 
-    if config.desk.mode == "live":
-        raise ConfigError(
-            "desk.mode = 'live': this release has no live broker; set it to 'paper' to trade a live market on paper"
-        )
     terms = make_terms(config)
     live = config.feed.source != "day"
+    check_brokers(config, live_market=live and day is None)
+    require_confinement(config.desk.mode)
     if live and day is not None:
         raise UsageError(f"--day and feed.source = {config.feed.source!r} exclude each other; leave one out")
     if live:
@@ -156,7 +157,7 @@ def prepare(
     specs = make_specs(config, terms, info, day, run_dir, run_id, speed, tools=tools, start_ns=start_ns)
     write_specs(run_dir, specs)
     write_atomically(run_dir / "config.json", config.model_dump_json(indent=2).encode() + b"\n")
-    return PreparedDesk(config, info, day, run_dir, run_id, terms, specs, "paper" if live else "replay")
+    return PreparedDesk(config, info, day, run_dir, run_id, terms, specs, config.desk.mode if live else "replay")
 
 
 def content_of(desk: PreparedDesk, endpoints: dict[str, str]) -> RunFile:
@@ -193,12 +194,25 @@ def supervise(desk: PreparedDesk, link: NurseryLink, on_progress: Callable[[Prog
     Raises:
         OutcryError: The endpoints cannot be had.
     """
+    from outcry.confine import (
+        close_to_others,
+        own_socket_folders,
+        plan_confinement,
+        tidy_databases,
+        write_confinement,
+    )
     from outcry.supervisor import Patience, Supervisor
 
     bus, patience = desk.config.bus, desk.config.supervisor
     sockets = make_socket_folder() if bus.transport == "ipc" else None
     try:
-        endpoints = ipc_directory(sockets) if sockets else tcp_directory(bus.host, bus.base_port)
+        more = tuple(name for name in desk.specs if kind_of(name) != name)
+        if sockets is not None:
+            endpoints = own_socket_folders(ipc_directory(sockets, more), sockets)
+        else:
+            endpoints = tcp_directory(bus.host, bus.base_port, more)
+        plan = plan_confinement(desk.specs, endpoints, desk.run_dir, sockets, required=desk.mode == "live")
+        write_confinement(desk.run_dir, plan)
         supervisor = Supervisor(
             desk.run_dir,
             content_of(desk, endpoints),
@@ -219,4 +233,8 @@ def supervise(desk: PreparedDesk, link: NurseryLink, on_progress: Callable[[Prog
         if sockets is not None:
             shutil.rmtree(sockets, ignore_errors=True)
         raise
-    return supervisor.run()
+    close_to_others()
+    try:
+        return supervisor.run()
+    finally:
+        tidy_databases(plan)

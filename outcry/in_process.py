@@ -21,7 +21,7 @@ from bus.local_transport import LocalTransport
 from bus.messages import GetRiskState, Progress, RiskState, RunDone
 from outcry.failure import Failure, code_of
 from outcry.rundir import RunFile, RunState, write_run_file
-from outcry.stages import ORCHESTRATOR, SERVICES, build, import_talib
+from outcry.stages import ORCHESTRATOR, SERVICES, build, import_talib, kind_of
 from outcry.supervisor import Outcome
 
 __all__ = ["run_in_process"]
@@ -45,11 +45,12 @@ class _Interrupts:
 def _day(
     specs: Mapping[str, msgspec.Struct], on_progress: Callable[[Progress], None], should_stop: Callable[[], bool]
 ) -> tuple[RunDone, RiskState | None]:
-    directory = local_directory()
+    more = tuple(name for name in specs if kind_of(name) != name)
+    directory = local_directory(more)
     transport = LocalTransport()
     parts: list[Any] = []
     try:
-        for stage in SERVICES:
+        for stage in (*SERVICES, *more):
             part = build(stage, specs[stage], transport, directory)
             parts.append(part)
             transport.server(directory[stage], part)

@@ -286,6 +286,9 @@ def main() -> int:
 
         load(stage)
 
+    from outcry.confine import close_to_others
+
+    close_to_others()
     gc.disable()  # a third of a second of collecting what imports keep anyway; on again in each child
     Nursery(run_stage, import_stage).serve()
     return 0

@@ -12,18 +12,17 @@ from typing import Literal, cast
 import msgspec
 
 from bus.errors import ConfigError
-from bus.fixed import to_nano
 from bus.ids import derived_id, digest
 from bus.messages import DayInfo
-from execution.spec import FeeSchedule, FillModelSpec, GatewaySpec
+from execution.spec import FeeSchedule, FillModelSpec
 from feed.source import SourceSpec
 from feed.spec import FeedSpec
+from outcry.clients import ClientTerms, client_terms, desk_limits, gate_spec, gateway_spec
 from outcry.config import Config, nearest
 from outcry.rundir import write_atomically
 from outcry.sections import with_table
-from outcry.stages import ORCHESTRATOR, spec_path
-from risk.limits import Limits, check_against_ceilings, default_limits
-from risk.spec import GateSpec
+from outcry.stages import ORCHESTRATOR, kind_of, spec_path
+from risk.limits import DeskLimits, Limits, check_layers, effective_version
 
 __all__ = [
     "Terms",
@@ -45,16 +44,26 @@ class Terms:
     """What the configuration's tables come to.
 
     Attributes:
-        start_cash_nano: The cash at the start, billionths.
-        limits: The gate's limits, inside its ceilings.
+        clients: Every client with its limits, inside the gate's ceilings; the desk's own first.
+        desk: The limits of all clients together.
         fills: How the paper broker fills.
         fees: What it charges.
     """
 
-    start_cash_nano: int
-    limits: Limits
+    clients: tuple[ClientTerms, ...]
+    desk: DeskLimits
     fills: FillModelSpec
     fees: FeeSchedule
+
+    @property
+    def start_cash_nano(self) -> int:
+        """The cash of the desk's own client at the start, billionths."""
+        return self.clients[0].start_cash_nano
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the desk's own client."""
+        return self.clients[0].limits
 
 
 def make_terms(config: Config) -> Terms:
@@ -63,18 +72,21 @@ def make_terms(config: Config) -> Terms:
     Raises:
         ConfigError: A key is unknown, of the wrong type, or looser than its ceiling.
     """
-    cash = to_nano(config.desk.start_cash)
-    limits = with_table("limits", default_limits(cash), config.limits)
-    check_against_ceilings(limits)
-    return Terms(
-        cash, limits, with_table("fills", FillModelSpec(), config.fills), with_table("fees", FeeSchedule(), config.fees)
-    )
+    clients = client_terms(config)
+    desk = desk_limits(config, clients)
+    check_layers(gate_spec(Path(), "", "replay", clients, desk))
+    fills, fees = with_table("fills", FillModelSpec(), config.fills), with_table("fees", FeeSchedule(), config.fees)
+    return Terms(clients, desk, fills, fees)
 
 
 def config_digest(config: Config, terms: Terms) -> str:
     """Return the digest of what decides the trading: not how processes talk, nor when they are started again."""
     chosen = config.model_dump(mode="json", include={"desk", "model"}, exclude={"desk": {"start_cash", "mode"}})
-    parts = (chosen, terms.start_cash_nano, terms.limits, terms.fills, terms.fees)
+    clients = [
+        (one.client, one.start_cash_nano, one.limits, one.symbols, one.strategies, one.broker.kind, one.broker.sandbox)
+        for one in terms.clients
+    ]
+    parts = (chosen, clients, terms.desk, terms.fills, terms.fees)
     return digest(msgspec.json.encode(parts, order="deterministic"))
 
 
@@ -172,33 +184,25 @@ def make_specs(
     if not info.traded:
         raise ConfigError(f"day {info.day_id} has no symbol that this desk can trade; name some in desk.symbols")
     known = [instrument.symbol for instrument in info.instruments] or [*info.traded]
-    mode = "replay" if day is not None else "paper"
-    for symbol in terms.limits.symbols:
-        if symbol not in known:
-            raise ConfigError(f"limits.symbols has {symbol!r}, which {info.day_id} has not{nearest(symbol, known)}")
-    public_key = str(run_dir / "gate.pub")
+    mode: Literal["replay", "paper", "live"] = "replay" if day is not None else desk.mode
+    for one in terms.clients:
+        for symbol in (*one.limits.symbols, *one.symbols):
+            if symbol not in known:
+                raise ConfigError(
+                    f"the limits of client {one.client} name {symbol!r}, which {info.day_id} has not"
+                    f"{nearest(symbol, known)}"
+                )
+    gate = gate_spec(run_dir, run_id, mode, terms.clients, terms.desk, desk.currency)
     model = ModelSpec(name=config.model.name, seed=desk.seed, timeout_s=config.model.timeout_s)
     specs: dict[str, msgspec.Struct] = {
         "feed": _feed_spec(config, day, run_dir),
-        "execution": GatewaySpec(
-            client=desk.client,
-            run_id=run_id,
-            mode=mode,
-            database=str(run_dir / "journal.sqlite"),
-            public_key_file=public_key,
-            start_cash_nano=terms.start_cash_nano,
-            fees=terms.fees,
-            fill_model=terms.fills,
-        ),
-        "risk": GateSpec(
-            client=desk.client,
-            run_id=run_id,
-            mode=mode,
-            limits=terms.limits,
-            database=str(run_dir / "gate.sqlite"),
-            public_key_file=public_key,
-            start_cash_nano=terms.start_cash_nano,
-        ),
+        **{
+            one.gateway: gateway_spec(
+                run_dir, run_id, mode, one, effective_version(gate, one.client), terms.fees, terms.fills, desk.currency
+            )
+            for one in terms.clients
+        },
+        "risk": gate,
         "analyst": AnalystSpec(model=model),
         "strategy": StrategySpec(strategies=desk.strategies),
         "trader": TraderSpec(model=model),
@@ -215,7 +219,7 @@ def make_specs(
             start_ns=start_ns,
         ),
     }
-    return {name: spec for name, spec in specs.items() if not tools or name in _TOOL_STAGES}
+    return {name: spec for name, spec in specs.items() if not tools or kind_of(name) in _TOOL_STAGES}
 
 
 def write_specs(run_dir: Path, specs: dict[str, msgspec.Struct]) -> None:

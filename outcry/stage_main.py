@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from bus.errors import OutcryError
 from bus.heartbeat import HeartbeatSender, Reporter
 from bus.transport import Handler, Server, Transport
 from bus.zmq_transport import ZmqTransport
+from outcry.confine import confine_stage, read_confinement
 from outcry.failure import encode_failure
 from outcry.logs import configure
 from outcry.rundir import read_run_file
@@ -72,6 +74,19 @@ def _close(part: object) -> None:
         closing()
 
 
+def _between(part: Handler, stop: StopFlag) -> Callable[[], bool]:
+    """Return what a server asks between two requests: it gives a stage that has work of its own the time for it."""
+    idle = getattr(part, "idle", None)
+    if not callable(idle):
+        return stop.is_set
+
+    def stopping() -> bool:
+        idle()
+        return stop.is_set()
+
+    return stopping
+
+
 def serve_stage(stage: str, directory: dict[str, str], prepare: Prepare) -> int:
     """Serve a handler until SIGTERM, with heartbeats.
 
@@ -95,7 +110,7 @@ def serve_stage(stage: str, directory: dict[str, str], prepare: Prepare) -> int:
         late.real = transport.server(directory[stage], part)
         heartbeat.state("ready")
         log.info("ready at %s", directory[stage])
-        late.serve(stop.is_set)
+        late.serve(_between(part, stop))
         heartbeat.state("stopping")
         log.info("stopped")
         return 0
@@ -143,6 +158,16 @@ def _orchestrate(run_dir: Path, directory: dict[str, str]) -> int:
         transport.close()
 
 
+def _refused(stage: str, directory: dict[str, str], error: OutcryError) -> int:
+    """Tell the supervisor why this stage does not even begin."""
+    configure(stage).error("%s", error)
+    heartbeat = HeartbeatSender(directory["supervisor"], stage, None)
+    heartbeat.start()
+    heartbeat.state("failed", encode_failure(error))
+    heartbeat.stop()
+    return error.exit_code
+
+
 def run_stage(stage: str, run_dir: Path) -> int:
     """Run one stage in this process.
 
@@ -154,6 +179,10 @@ def run_stage(stage: str, run_dir: Path) -> int:
         The exit code.
     """
     directory = dict(read_run_file(run_dir).endpoints)
+    try:
+        sys.stderr.write(f"{confine_stage(stage, read_confinement(run_dir)).words()}\n")
+    except OutcryError as error:
+        return _refused(stage, directory, error)
     if stage == ORCHESTRATOR:
         return _orchestrate(run_dir, directory)
 

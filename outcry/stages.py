@@ -17,6 +17,9 @@ from bus.errors import ConfigError
 from bus.transport import Directory, Transport
 
 __all__ = [
+    "GATEWAY",
+    "gateway_of",
+    "kind_of",
     "ORCHESTRATOR",
     "SERVICES",
     "STAGES",
@@ -58,6 +61,18 @@ STAGES: Mapping[str, Stage] = {
 SERVICES = tuple(name for name in STAGES if name != ORCHESTRATOR)
 """The stages that answer requests."""
 
+GATEWAY = "execution"
+
+
+def gateway_of(client: str) -> str:
+    """Return the name of the gateway of a further client; the desk's own is ``execution``."""
+    return f"{GATEWAY}.{client}"
+
+
+def kind_of(stage: str) -> str:
+    """Return the name in ``STAGES`` of a stage: that of every client's gateway is ``execution``."""
+    return GATEWAY if stage.startswith(f"{GATEWAY}.") else stage
+
 
 def _load(where: str) -> Any:
     module, _, name = where.partition(":")
@@ -81,7 +96,7 @@ def import_talib() -> None:
 
 def import_stage(stage: str) -> None:
     """Import everything that building a stage needs."""
-    entry = STAGES[stage]
+    entry = STAGES[kind_of(stage)]
     for module in entry.heavy:
         if module == "talib":
             import_talib()
@@ -104,7 +119,7 @@ def read_spec(run_dir: Path, stage: str) -> msgspec.Struct:
     """
     path = spec_path(run_dir, stage)
     try:
-        return cast("msgspec.Struct", msgspec.json.decode(path.read_bytes(), type=_load(STAGES[stage].spec)))
+        return cast("msgspec.Struct", msgspec.json.decode(path.read_bytes(), type=_load(STAGES[kind_of(stage)].spec)))
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(
             f"the spec of {stage} at {path} cannot be read: {error}; start the run again with `outcry run`"
@@ -113,5 +128,5 @@ def read_spec(run_dir: Path, stage: str) -> msgspec.Struct:
 
 def build(stage: str, spec: msgspec.Struct, transport: Transport, directory: Directory) -> Any:
     """Return what a stage's builder makes: a ``Handler``, or the orchestrator."""
-    builder = cast("Callable[[Any, Transport, Directory], Any]", _load(STAGES[stage].builder))
+    builder = cast("Callable[[Any, Transport, Directory], Any]", _load(STAGES[kind_of(stage)].builder))
     return builder(spec, transport, directory)

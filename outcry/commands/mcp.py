@@ -49,10 +49,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", default="", metavar="HH:MM", help="when the day begins; an hour in without it")
     parser.add_argument("--live", action="store_true", help="the second key to real money, beside desk.mode = 'live'")
     parser.add_argument("--confirm-above", metavar="N", help="notional above which a person is asked; 10000 without it")
+    parser.add_argument(
+        "--client", metavar="NAME", help="whose account, where a desk has several; with token, whose token it is"
+    )
     parser.add_argument("--print-config", choices=_CLIENTS, metavar="CLIENT", help="print JSON to paste: %(choices)s")
     token = parser.add_argument_group("token")
     token.add_argument("--file", type=Path, metavar="FILE", help="the tokens file to add to")
-    token.add_argument("--client", metavar="NAME", help="whose token it is")
     token.add_argument("--scopes", metavar="A,B", default="market:read", help="market:read, account:read, orders:write")
     token.add_argument("--url", metavar="URL", help="the server's address as clients reach it")
     token.add_argument("--days", type=float, default=90.0, metavar="N", help="for how many days; 90 without it")
@@ -141,6 +143,17 @@ def _join(given: argparse.Namespace, checked: _Given) -> Membership:
     return join(folder, (sys.executable, "-P", "-m", "outcry.desk_main", str(folder), json.dumps(request)))
 
 
+def _endpoints(member: Membership, client: str | None) -> dict[str, str]:
+    """Return the desk's directory as one client sees it: ``execution`` is its own gateway."""
+    endpoints = dict(member.content.endpoints)
+    if client:
+        from outcry.ask import gateway_for
+
+        _, gateway = gateway_for(member.run_dir, client)
+        endpoints["execution"] = endpoints[gateway]
+    return endpoints
+
+
 async def _served(given: argparse.Namespace, options: ServerOptions, member: Membership) -> None:
     from mcp_servers._app import build_parts, build_server
     from mcp_servers._desk import Desk
@@ -153,7 +166,8 @@ async def _served(given: argparse.Namespace, options: ServerOptions, member: Mem
     about = f"outcry: {mode} desk {member.content.run_id} on {member.content.day}; "
     guard, changes = Guard(options), Subscriptions()
     clock_file = member.run_dir / "feed.clock"
-    with contextlib.closing(Desk(member.content.endpoints, options, mode, clock_file)) as desk:
+    endpoints = _endpoints(member, given.client)
+    with contextlib.closing(Desk(endpoints, options, mode, clock_file)) as desk:
         server = build_server(desk, options, guard, changes)
         if not given.http:
             sys.stderr.write(f"{about}serving {given.server} on stdio (Ctrl-D ends it)\n")
@@ -216,6 +230,8 @@ def _print_config(given: argparse.Namespace) -> int:
             words += [option, value]
     if given.confirm_above is not None:
         words += ["--confirm-above", given.confirm_above]
+    if given.client is not None:
+        words += ["--client", given.client]
     if given.live:
         words.append("--live")
     url, bearer = "", False

@@ -30,7 +30,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", type=Path, metavar="DAY", help="a sealed day's folder or zip; without it the sample")
     parser.add_argument("--config", type=Path, metavar="FILE", help="an outcry.toml")
     parser.add_argument("--model", metavar="MODEL", help="scripted (no key needed) or openai:NAME")
-    parser.add_argument("--broker", choices=("paper",), default="paper", help="only the paper broker, for now")
+    parser.add_argument(
+        "--broker", choices=("paper", "alpaca", "ccxt", "fix"), help="who executes; the configuration's without it"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the desk's choices, from 0")
     parser.add_argument("--speed", default="max", metavar="max|N", help="simulated seconds a real second")
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="a new folder; without it one under ./runs")
@@ -42,7 +44,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _configure(given: argparse.Namespace) -> Config:
     from outcry.config import load_config
 
-    overrides: dict[str, dict[str, object]] = {"desk": {}, "model": {}}
+    overrides: dict[str, dict[str, object]] = {"desk": {}, "model": {}, "broker": {}}
+    if given.broker is not None:
+        overrides["broker"]["kind"] = given.broker
     if given.seed is not None:
         overrides["desk"]["seed"] = given.seed
     if given.model is not None:
@@ -112,6 +116,7 @@ def _close(given: argparse.Namespace, desk: PreparedDesk, outcome: Outcome) -> i
         run_dir=desk.run_dir,
         restarts=outcome.restarts,
         day_path=desk.day,
+        currency=desk.config.desk.currency,
         conventions=conventions(desk.terms.fills, desk.terms.fees),
         outcome={130: "interrupted", 3: "kill_switch"}.get(outcome.exit_code, ""),
     )

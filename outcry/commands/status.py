@@ -14,6 +14,7 @@ from typing import Any
 from bus.clock import iso
 from bus.errors import BusError
 from bus.messages import GetRiskState, RiskState
+from outcry.commands.kill import scope_text
 from outcry.rundir import RunFile, is_alive, live_run, process_start, read_run_file, state_folder
 
 __all__ = ["add", "gate_state", "run"]
@@ -81,7 +82,9 @@ def run(given: argparse.Namespace) -> int:
         print(f"  {stage:<14}{pid:>8}  {alive}")
     if risk is not None:
         killed = f"KILLED ({risk.kill_reason})" if risk.killed else "open"
-        print(f"gate: {killed} at {iso(max(0, risk.now_ns))}, approved {risk.approved}, denied {risk.denied}")
+        print(f"gate: {killed} at {iso(max(0, risk.now_ns))}, approved {risk.approved:,}, denied {risk.denied:,}")
+        for line in risk.kills:
+            print(f"  {scope_text(line.client, line.strategy)}: {line.state} ({line.reason}, by {line.by})")
     return 0
 
 
@@ -95,4 +98,14 @@ def _gate(risk: RiskState | None) -> dict[str, Any] | None:
         "approved": risk.approved,
         "denied": risk.denied,
         "limits_version": risk.limits_version,
+        "kills": [
+            {
+                "client": line.client,
+                "strategy": line.strategy,
+                "state": line.state,
+                "reason": line.reason,
+                "by": line.by,
+            }
+            for line in risk.kills
+        ],
     }

@@ -23,4 +23,5 @@ REQUIREMENTS: dict[str, str] = {
     "mcp:command": "`outcry mcp` serves stdio and HTTP, ends cleanly, and refuses what it cannot follow.",
     "mcp:audit": "Every call of a client is on record.",
     "mcp:one-question": "The same question through five servers and three stages is one vendor call, with one answer.",
+    "run:clients": "Clients of one desk are judged, filled, killed and told of each by itself, under one gate.",
 }

@@ -18,4 +18,4 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 def test_an_example_puts_a_desk_together(path: Path, tmp_path: Path) -> None:
     desk = prepare(load_config(path), None, RunDir(tmp_path / "run", tmp_path), 0.0)
     assert desk.specs.keys() >= {"feed", "execution", "risk", "orchestrator"}
-    assert desk.mode == ("paper" if path.stem == "live" else "replay")
+    assert desk.mode == ("replay" if path.stem in {"outcry", "clients"} else "paper")

@@ -41,9 +41,9 @@ def test_only_both_keys_together_are_live(
 
 
 @pytest.mark.requirement("config:live")
-def test_both_keys_are_refused_while_there_is_no_live_broker(tmp_path: Path) -> None:
+def test_both_keys_are_refused_where_no_broker_trades_real_money(tmp_path: Path) -> None:
     settings = load_config(config(tmp_path, LIVE), {"desk": {"mode": "live"}})
-    with pytest.raises(ConfigError, match="no live broker"):
+    with pytest.raises(ConfigError, match="no broker trades real money"):
         prepare(settings, None, RunDir(tmp_path / "run", tmp_path), 0.0)
 
 

@@ -1,0 +1,155 @@
+"""A small desk for the gate's benchmark: one client, eight symbols at 100, one instant. Not a feed and not a broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from bus.clock import NS
+from bus.errors import BusError
+from bus.fixed import SCALE
+from bus.ids import client_order_id
+from bus.local_transport import LocalTransport
+from bus.messages import (
+    Account,
+    Bar,
+    ClockTick,
+    DayInfo,
+    DescribeDay,
+    EventsSince,
+    GetAccount,
+    Instrument,
+    Message,
+    OrderEvents,
+    OrderIntent,
+    OrderType,
+    QuerySnapshot,
+    RiskAsk,
+    SettleBook,
+    Snapshot,
+    StageRequest,
+    StageResult,
+    Tick,
+    TickAt,
+    Verdicts,
+)
+from risk.gate import build_gate
+from risk.limits import Limits, default_desk_limits, default_limits
+from risk.spec import ClientSpec, GateSpec
+from risk.state import ClientState, DeskState
+
+__all__ = ["OneGate", "one_state"]
+
+_CLIENT, _RUN, _CYCLE = "alpha", "run-0123456789ab", 7
+_NOW_NS = 1_381_152_600 * NS
+_CASH_NANO = 10_000_000 * SCALE
+_PRICE_NANO = 100 * SCALE
+_SYMBOLS = ("AAPL", "AMZN", "GOOG", "META", "MSFT", "NFLX", "NVDA", "TSLA")
+_INSTRUMENTS = tuple(Instrument(symbol, "equity", "USD", SCALE // 100, SCALE) for symbol in _SYMBOLS)
+_BARS = tuple(
+    Bar(symbol, _NOW_NS - 60 * NS, _NOW_NS, _NOW_NS, *[_PRICE_NANO] * 4, volume_nano=SCALE) for symbol in _SYMBOLS
+)
+
+
+def _limits() -> Limits:
+    """Return limits that no rate of a benchmark reaches; every other one is as it is by default."""
+    return msgspec.structs.replace(
+        default_limits(_CASH_NANO),
+        max_orders_per_minute=600,
+        max_messages_per_minute=1_200,
+        max_orders_per_day=20_000,
+        max_orders_per_symbol_per_day=20_000,
+        max_open_orders=500,
+    )
+
+
+def _spec(folder: Path | None) -> GateSpec:
+    own = _limits()
+    names = {name: str(folder / name) if folder is not None else "" for name in ("gate.sqlite", "gate.pub", "key")}
+    client = ClientSpec(_CLIENT, own, start_cash_nano=_CASH_NANO)
+    return GateSpec(
+        _RUN, "replay", (client,), default_desk_limits([own]), names["gate.sqlite"], names["gate.pub"], names["key"]
+    )
+
+
+def _order(index: int, kind: OrderType = "limit", **other: object) -> OrderIntent:
+    key = client_order_id(_CLIENT, _RUN, _CYCLE, index)
+    limit = _PRICE_NANO if kind == "limit" else 0
+    made = OrderIntent(
+        key, _CLIENT, _RUN, _CYCLE, index, "AAPL", "buy", kind, "day", 10 * SCALE, limit, _NOW_NS, "trend"
+    )
+    return msgspec.structs.replace(made, **other)
+
+
+def one_state() -> tuple[ClientState, dict[str, OrderIntent]]:
+    """Return a client with a few working orders, and orders of each kind that pass."""
+    desk = DeskState(_spec(None))
+    desk.describe(_INSTRUMENTS, _SYMBOLS)
+    state = desk.clients[_CLIENT]
+    state.mark(Snapshot(_NOW_NS, _BARS, ()), session_open=True)
+    for index, symbol in enumerate(_SYMBOLS):
+        intent = _order(index, symbol=symbol, qty_nano=5 * SCALE)
+        state.approved(intent, _PRICE_NANO, _NOW_NS, _NOW_NS + 60 * NS)
+    return state, {
+        "limit": _order(100),
+        "market": _order(101, "market"),
+        "bracket": _order(
+            102,
+            order_class="bracket",
+            take_profit_nano=103 * SCALE,
+            stop_loss_nano=98 * SCALE,
+            time_in_force="gtc",
+        ),
+    }
+
+
+class OneGate:
+    """A whole gate on files, in one process, with a feed and an execution that always say the same."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it and settle the instant."""
+        transport = LocalTransport()
+        for name in ("feed", "execution"):
+            transport.server(f"local://{name}", self)
+        directory = {"feed": "local://feed", "execution": "local://execution"}
+        self._now_ns = _NOW_NS
+        self._gate = build_gate(_spec(folder), transport, directory)
+        self._gate.handle(SettleBook(_NOW_NS))
+
+    def handle(self, request: Message) -> Message:
+        """Answer as feed and as execution."""
+        match request:
+            case DescribeDay():
+                return DayInfo(
+                    "day", "synthetic", "seal", "XNYS", "UTC", 60, _NOW_NS, _NOW_NS + 86_400 * NS, 1, 1,
+                    _INSTRUMENTS, _SYMBOLS,
+                )  # fmt: skip
+            case TickAt(now_ns=now_ns):
+                return Tick(ClockTick(now_ns, 0, 1, False), _BARS)
+            case QuerySnapshot(as_of_ns=as_of_ns):
+                return Snapshot(as_of_ns, _BARS, ())
+            case EventsSince(seq=seq):
+                return OrderEvents((), seq)
+            case GetAccount(now_ns=now_ns):
+                return Account(_CLIENT, "replay", now_ns, 0, 0, 0)
+            case _:
+                raise BusError(f"the benchmark's feed does not answer {type(request).__name__}")
+
+    def intent(self, index: int) -> OrderIntent:
+        """Return an order of its own content: no two are duplicates."""
+        return _order(
+            index, qty_nano=(1 + index % 1_000) * SCALE, limit_price_nano=_PRICE_NANO - index % 97 * SCALE // 100
+        )
+
+    def judge(self, index: int) -> str:
+        """Ask for one verdict, which is on disk when it comes back."""
+        intent = self.intent(index)
+        answer = self._gate.handle(StageRequest(_RUN, _CLIENT, _CYCLE, _NOW_NS, RiskAsk((intent,))))
+        if not isinstance(answer, StageResult) or not isinstance(answer.answer, Verdicts):
+            raise BusError(f"the gate answered with {type(answer).__name__}")
+        return answer.answer.verdicts[0].code
+
+    def close(self) -> None:
+        """Close its journal."""
+        self._gate.close()
