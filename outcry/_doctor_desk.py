@@ -91,7 +91,7 @@ def _keys(path: Path | None) -> Iterator[Finding]:
 
 
 def _environment(path: Path | None, environ: Mapping[str, str]) -> Iterator[Finding]:
-    from outcry.nursery import KEYS_OF
+    from outcry.handover import KEYS_OF
 
     names = sorted(name for name, value in environ.items() if value and is_secret(name))
     if not names:

@@ -178,7 +178,7 @@ def _terms(stage: str, spec: msgspec.Struct, run_dir: Path) -> StageTerms:
     from agents.spec import AnalystSpec, TraderSpec
     from execution.spec import GatewaySpec
     from feed.spec import FeedSpec
-    from outcry.nursery import KEYS_OF
+    from outcry.handover import KEYS_OF
     from risk.spec import GateSpec
 
     own = str(run_dir / "specs" / f"{stage}.json")

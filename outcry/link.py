@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from outcry.handover import HANDED, hand, make_hands
 from outcry.logs import is_secret
 
 __all__ = ["NURSERY", "NurseryLink"]
@@ -29,11 +30,14 @@ class NurseryLink:
         path = [str(Path(__file__).resolve().parents[1]), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(part for part in path if part)
         environment |= {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"}
+        self._hands = make_hands()
+        environment[HANDED] = json.dumps(self._hands)
         self._process = subprocess.Popen(
             [*command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            pass_fds=tuple(self._hands.values()),
             process_group=0,
         )
         assert self._process.stdin is not None
@@ -58,7 +62,8 @@ class NurseryLink:
 
     def begin(self, run_dir: Path, sockets: Path | None, secrets: Mapping[str, str]) -> None:
         """Tell where the run is and hand over the secrets for the stages that ask models."""
-        self._tell({"run": {"run_dir": str(run_dir), "sockets": str(sockets or ""), "secrets": dict(secrets)}})
+        hand(self._hands, secrets)
+        self._tell({"run": {"run_dir": str(run_dir), "sockets": str(sockets or "")}})
 
     def spawn(self, stage: str) -> None:
         """Ask for a stage."""
@@ -85,3 +90,6 @@ class NurseryLink:
             self._in.close()
         self._process.wait()
         self._out.close()
+        for fd in self._hands.values():
+            os.close(fd)
+        self._hands = {}

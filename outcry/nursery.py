@@ -4,8 +4,9 @@ Single-threaded and without sockets, so that a fork is safe. Not a supervisor: i
 guards the supervisor (when its pipe closes, every child is killed and the socket folder removed), and the kernel
 guards it (each child is killed when the nursery dies).
 
-Commands on standard input, one JSON object a line: ``{"run": {"run_dir", "sockets", "secrets"}}`` first, then
-``{"spawn": stage}``. Reports on standard output: ``spawned``, ``exited``, ``refused``.
+Commands on standard input, one JSON object a line: ``{"run": {"run_dir", "sockets"}}`` first, then
+``{"spawn": stage}``. Reports on standard output: ``spawned``, ``exited``, ``refused``. Secrets come another way
+(``outcry.handover``): this process never has them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from types import FrameType
 from typing import Any, cast
 
 from bus.clock import NS, monotonic_ns
+from outcry.handover import HANDED, KEYS_OF, take
 from outcry.logs import is_secret
 
 __all__ = ["KEYS_OF", "PRELOAD", "Nursery", "die_with_parent", "main", "scrub"]
@@ -55,9 +57,6 @@ PRELOAD = (
     "@orchestrator",
 )
 """What is imported while nothing is asked for, light things first; ``@`` names a stage."""
-
-KEYS_OF = {"analyst": ("OPENAI_",), "trader": ("OPENAI_",), "feed": ("ALPACA_", "APCA_")}
-"""Stage → how the names begin of the environment variables that it alone is given."""
 
 _PR_SET_PDEATHSIG = 1
 _STOP_DEADLINE_NS = 3 * NS
@@ -108,7 +107,7 @@ class Nursery:
         self._sockets: Path | None = None
         self._run_stage = run_stage
         self._children: dict[int, str] = {}
-        self._secrets: dict[str, str] = {}
+        self._hands = cast("dict[str, int]", json.loads(os.environ.pop(HANDED, "{}")))
         self._stopping = False
         self._buffer = b""
         self._queue = [*preload]
@@ -168,7 +167,6 @@ class Nursery:
             run = cast("dict[str, Any]", command["run"])
             self._run_dir = Path(run["run_dir"])
             self._sockets = Path(run["sockets"]) if run["sockets"] else None
-            self._secrets = cast("dict[str, str]", run["secrets"])
             self._log_to("nursery", _STDOUT, _STDERR)
         elif "spawn" in command:
             self._spawn(str(command["spawn"]))
@@ -212,9 +210,7 @@ class Nursery:
                 os.close(fd)
             self._redirect(stage)
             gc.enable()
-            mine = KEYS_OF.get(stage, ())
-            scrub({name: value for name, value in self._secrets.items() if mine and name.startswith(mine)})
-            self._secrets = {}
+            scrub(take(self._hands, stage))
             code = self._run_stage(stage, self._run_dir)
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else 1

@@ -88,6 +88,11 @@ def specs(run_dir: Path, keys_file: Path, port: int) -> dict[str, msgspec.Struct
     }
 
 
+def made_up(kind: str, name: str) -> str:
+    """Return a key that stands nowhere in the code."""
+    return f"not-a-real-{kind}-key-{seeded(name).randrange(10**12):012d}"
+
+
 def link() -> NurseryLink:
     return NurseryLink((sys.executable, "-P", "-m", "tests.hostile.nursery"))
 
@@ -109,7 +114,7 @@ def main(run_dir: Path, keys_file: Path, port: int, *, landlock: bool) -> int:
     )  # fmt: skip
     supervisor = Supervisor(
         run_dir, content, sockets, nursery,
-        secrets={"OPENAI_API_KEY": "not-a-key"},
+        secrets={"OPENAI_API_KEY": made_up("model", str(run_dir))},
         patience=Patience(heartbeat_s=10, start_s=20, stop_s=2, restarts=2),
         stages=tuple(given),
         new_link=link,
@@ -212,7 +217,7 @@ def hostile_desk(folder: Path, *, landlock: bool = True) -> Generator[HostileDes
         (run_dir / name).mkdir(parents=True)
     (folder / "keys").mkdir(mode=0o700)
     write_sample(folder / "day")
-    key = f"not-a-real-broker-key-{seeded(str(folder)).randrange(10**12):012d}"
+    key = made_up("broker", str(folder))
     keys_file = folder / "keys" / "broker.toml"
     keys_file.touch(mode=0o600)
     keys_file.write_text(f'key_id = "nobody"\nsecret = "{key}"\n', encoding="utf-8")

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["KEY", "Attempt", "Loot", "attempt"]
+__all__ = ["KEY", "MODEL_KEY", "Attempt", "Loot", "attempt"]
 
 KEY = re.compile(rb"not-a-real-broker-key-[0-9]{12}")
 """What a test's broker key looks like: whoever looks for it does not have it."""
+MODEL_KEY = re.compile(rb"not-a-real-model-key-[0-9]{12}")
+"""What the key looks like that the trader alone is given."""
 
 
 class Loot(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from nacl.signing import SigningKey
 
 from bus.ids import digest
 from outcry.logs import is_secret
-from tests.hostile.loot import KEY, Attempt, Loot, attempt
+from tests.hostile.loot import KEY, MODEL_KEY, Attempt, Loot, attempt
 from tests.hostile.memory import holds
 
 __all__ = ["ATTEMPTS", "forged_public_key"]
@@ -164,7 +164,9 @@ def make_a_device(loot: Loot) -> str:
 @attempt("find a key in its environment", ATTEMPTS)
 def key_in_the_environment(loot: Loot) -> str:
     del loot
-    own = ("OPENAI_",) if os.environ.get("OPENAI_API_KEY") == "not-a-key" else ()  # the trader's, for its model
+    own = (
+        ("OPENAI_",) if MODEL_KEY.search(os.environb.get(b"OPENAI_API_KEY", b"")) else ()
+    )  # the trader's, for its model
     found = [name for name in os.environ if is_secret(name) and not name.startswith(own or ("\0",))]
     found += [name for name, value in os.environ.items() if KEY.search(os.fsencode(value))]
     if not found:

@@ -20,7 +20,7 @@ from bus.messages import GetRiskState, RiskState
 from outcry import _landlock
 from tests.hostile import on_bus, on_files, on_processes
 from tests.hostile.desk import HostileDesk, hostile_desk
-from tests.hostile.loot import KEY
+from tests.hostile.loot import KEY, MODEL_KEY
 from tests.hostile.memory import holds
 
 pytestmark = [
@@ -146,22 +146,33 @@ def test_the_kill_switch_goes_one_way(attacked: Attacked) -> None:
     assert attacked.desk.ask("risk", GetRiskState(), RiskState).killed
 
 
-def seen(pid: int) -> str:
+def seen(pid: int, key: re.Pattern[bytes]) -> str:
     try:
-        return "found" if holds(pid, KEY) else "none"
+        return "found" if holds(pid, key) else "none"
     except PermissionError:
         return "closed"
 
 
 @pytest.mark.requirement("hostile:memory")
 def test_the_brokers_key_is_in_its_gateway_and_nowhere_else(attacked: Attacked) -> None:
-    found = {name: seen(pid) for name, pid in attacked.desk.pids.items()}
+    found = {name: seen(pid, KEY) for name, pid in attacked.desk.pids.items()}
     if os.geteuid() == 0:
         assert found == {**dict.fromkeys(found, "none"), "execution": "found"}
     else:
         assert set(found.values()) == {"closed"}  # not even the person's own programs can look
     written = [path for path in attacked.desk.run_dir.rglob("*") if path.is_file() and KEY.search(path.read_bytes())]
     assert not written
+
+
+@pytest.mark.requirement("hostile:memory")
+def test_a_models_key_is_in_the_stage_that_asks_it_and_in_no_other_process_of_the_fork_server(
+    attacked: Attacked,
+) -> None:
+    found = {name: seen(pid, MODEL_KEY) for name, pid in attacked.desk.pids.items()}
+    if os.geteuid() == 0:
+        assert found == {**dict.fromkeys(found, "none"), "supervisor": "found", "trader": "found"}
+    else:
+        assert set(found.values()) == {"closed"}
 
 
 @pytest.mark.requirement("hostile:second-line")

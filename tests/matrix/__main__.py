@@ -13,8 +13,9 @@ from itertools import count
 from pathlib import Path
 
 from bus.clock import NS, monotonic_ns
+from tests.matrix.desk import PROCESSES, Outcome, Role
 from tests.matrix.floor import KINDS, make_floor
-from tests.matrix.play import PROCESSES, Outcome, Play, Role
+from tests.matrix.play import Play
 from tests.matrix.processes import Executed, Forked, Starter
 
 __all__ = ["matrix", "play"]

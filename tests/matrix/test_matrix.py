@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.matrix.__main__ import matrix, play
+from tests.matrix.desk import Outcome, Role
 from tests.matrix.floor import make_floor
-from tests.matrix.play import Outcome, Play, Role
+from tests.matrix.play import Play
 from tests.matrix.processes import Executed, Forked, Starter
 
 JOBS = 4

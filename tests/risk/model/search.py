@@ -2,11 +2,11 @@
 
 The books and the judge are the real ones; what is written here is the venue: what each order may still do in truth.
 
-A state is the part of one client and the part of the other. What happens to an order touches its own client's book and
-nothing else, and of another book the judge sees three sums: so each step of a part is played once on the real book, each
-question is put to the real judge once for every three sums, and both are kept. What must hold of one client is looked at
-in each of its parts; what must hold of the desk, in each state. That the parts are apart is not believed: every
-``sample``-th state is stood in both real books at once, and every step from it played there and compared.
+A state is the part of one client and the part of the other. What happens to an order touches its own client's book
+and nothing else, and of another book the judge sees three sums: so each step of a part is played once on the real
+book, each question is put to the real judge once for every three sums, and both are kept. What must hold of one client
+is looked at in each of its parts; what must hold of the desk, in each state. That the parts are apart is not believed:
+every ``sample``-th state is stood in both real books at once, and every step from it is played there and compared.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Found:
         states: How many states were stood in, each once.
         transitions: How many ways led out of them, with those that the judge denied.
         parts: How many states each client's own book has.
-        played: How many steps were played on a real book; of the others the same part's was known.
+        played: How many steps of parts were played on the real book, each once.
+        asked: How many questions were put to the real judge, each once.
         compared: How many steps were played on both real books at once, and compared.
         whole: Whether these are all states that there are.
     """
@@ -107,9 +108,7 @@ class Search:
                     then = parts.known(then, choice)
                 after = [then, state[1]] if client == 0 else [state[0], then]
                 self.found.compared += 1
-                if any(
-                    seat.freeze() != side.parts[n] for side, seat, n in zip(sides, seats, after, strict=True)
-                ):
+                if any(seat.freeze() != side.parts[n] for side, seat, n in zip(sides, seats, after, strict=True)):
                     raise Violation(f"{CLIENTS[client]} {choice} leads elsewhere with both books there")
 
     def _way(self, state: State) -> str:
@@ -131,9 +130,7 @@ class Search:
         return ", ".join(reversed(steps))
 
 
-def search(
-    model: Model, most_states: int, tell: Callable[[Found], None] | None = None, sample: int = 64
-) -> Found:
+def search(model: Model, most_states: int, tell: Callable[[Found], None] | None = None, sample: int = 256) -> Found:
     """Go through every state, nearest first.
 
     Args:
@@ -152,5 +149,5 @@ def search(
         found.asked = under_way.first.asked + under_way.second.asked
         if tell is not None:
             tell(found)
-    found.whole = not layer and not found.violations
+    found.whole = found.states == len(under_way.came) and not found.violations
     return found

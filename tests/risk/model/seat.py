@@ -5,7 +5,7 @@ Not a copy of the book's rules: everything here is put to the gate's own code, a
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from msgspec.structs import astuple
 
@@ -25,6 +25,7 @@ from tests.risk.model.venue import (
     busted,
     choices,
     happen,
+    reserved,
     truth,
     works,
 )
@@ -62,7 +63,7 @@ class Part(NamedTuple):
     slots: Slots
     held: Numbers
     book: tuple[int, int | None, int, int, int]
-    reserved: tuple[tuple[str, tuple[object, ...]], ...]
+    reserved: tuple[tuple[str, tuple[Any, ...]], ...]
     groups: tuple[Group, ...]
     fills: tuple[tuple[str, Fill | None], ...]
     corrected: tuple[tuple[str, str], ...]
@@ -114,7 +115,7 @@ class Seat:
 
     def thaw(self, part: Part) -> None:
         """Stand where a part was written down."""
-        self.slots, held, numbers, reserved, groups, fills, corrected, approved_at = part
+        self.slots, held, numbers, orders, groups, fills, corrected, approved_at = part
         record, book = self.held, self.book
         (
             record.position_nano,
@@ -127,7 +128,7 @@ class Seat:
         book.cash_nano, book.equity_nano, book.gross_nano, book.up_nano, book.down_nano = numbers
         for kept in (self._reserved, self._groups, self._fills, self._corrected, self._approved_at):
             kept.clear()
-        for key, values in reserved:
+        for key, values in orders:
             self._reserved[key] = Reservation(*values)
         for name, members in groups:
             self._groups[name] = dict(members)
@@ -164,9 +165,9 @@ class Seat:
         book.reserve(self.intents[index], UNIT, NEVER_NS, group)
 
     def _event(self, told: Told) -> OrderEvent:
-        order, key, fill = self.orders[told.index], self.ids[told.index], None
+        order, key, fill = self.orders[told.of], self.ids[told.of], None
         if told.number >= 0:
-            name = f"{told.index}.{told.number}"
+            name = f"{told.of}.{told.number}"
             fill = Fill(name, key, SYMBOL, order.side, told.qty * SCALE, UNIT, 0, NOW_NS)
             if told.kind == "bust":
                 fill = Fill(f"b{name}", key, SYMBOL, order.side, told.qty * SCALE, UNIT, 0, NOW_NS, refers_to=name)
@@ -181,13 +182,11 @@ class Seat:
         return Worth(self.book.gross_nano, self.book.up_nano, self.book.down_nano)
 
     def most(self) -> int:
-        """Return how many units could come to be held in truth; 0 once a fill was undone, for then nobody is to blame."""
+        """Return how many units could be held in truth; 0 once a fill was undone, for then nobody is to blame."""
         if busted(self.slots):
             return 0
         position = self._position()
-        return max(
-            position + truth(self.orders, self.slots, "buy"), truth(self.orders, self.slots, "sell") - position
-        )
+        return max(position + truth(self.orders, self.slots, "buy"), truth(self.orders, self.slots, "sell") - position)
 
     def _position(self) -> int:
         return sum(s.filled if o.side == "buy" else -s.filled for o, s in zip(self.orders, self.slots, strict=True))
@@ -205,6 +204,9 @@ class Seat:
             return f"what is over is still reserved: {set(book.reserved) - alive}"
         if not alive and (held.buys_nano or held.sells_nano or book.reserved):
             return f"nothing of {name} works, and something is reserved"
+        known = tuple(SCALE * reserved(self.orders, self.slots, side) for side in ("buy", "sell"))
+        if (held.buys_nano, held.sells_nano) != known:
+            return f"{name} has {held.buys_nano}/{held.sells_nano} reserved, by what was told {known[0]}/{known[1]}"
         up, down = held.position_nano + held.buys_nano, held.sells_nano - held.position_nano
         worst = max(up, down) * UNIT // SCALE
         if (held.gross_nano, book.gross_nano) != (worst, worst):

@@ -22,6 +22,7 @@ __all__ = [
     "busted",
     "choices",
     "happen",
+    "reserved",
     "truth",
     "works",
 ]
@@ -51,9 +52,9 @@ class Slot(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What execution tells of an order; ``number`` is of the fill that was made or undone, -1 for none."""
+    """What execution tells ``of`` an order; ``number`` is of the fill that was made or undone, -1 for none."""
 
-    index: int
+    of: int
     kind: OrderEventKind
     status: OrderStatus
     filled_nano: int
@@ -71,10 +72,17 @@ PAIR: Model = ((Order("buy", 2), Order("buy", 3, 0)), (Order("sell", 3),))
 """An order, its replacement and another client's."""
 SIDES: Model = ((Order("buy", 2), Order("sell", 3)), (Order("buy", 3),))
 """Both sides of one client and another client's."""
-FULL: Model = (
-    (Order("buy", 2), Order("sell", 2), Order("sell", 3), Order("buy", 3, 0)),
-    (Order("sell", 3), Order("buy", 1)),
-)
+FULL: dict[str, Model] = {
+    "four orders and one": (
+        (Order("buy", 2), Order("sell", 2), Order("sell", 3), Order("buy", 3, 0)),
+        (Order("sell", 3),),
+    ),
+    "three orders and two": (
+        (Order("buy", 2), Order("sell", 3), Order("buy", 3, 0)),
+        (Order("sell", 3), Order("buy", 1)),
+    ),
+}
+"""What is searched at full size: two million states each, and these are all that there are."""
 
 
 def left(order: Order, slot: Slot) -> int:
@@ -100,6 +108,11 @@ def truth(orders: tuple[Order, ...], slots: Slots, side: Side) -> int:
             root = order.replaces if order.replaces >= 0 else index
             largest[root] = max(largest.get(root, 0), left(order, slot))
     return sum(largest.values())
+
+
+def reserved(orders: tuple[Order, ...], slots: Slots, side: Side) -> int:
+    """Return what a book can know of ``truth``: not what a newer order lost to the one that it replaces."""
+    return truth(orders, tuple(slot._replace(before=0) for slot in slots), side)
 
 
 def choices(orders: tuple[Order, ...], slots: Slots) -> Iterator[Choice]:
