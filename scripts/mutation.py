@@ -28,6 +28,7 @@ __all__ = ["GROUPS", "Group", "main"]
 ROOT = Path(__file__).resolve().parents[1]
 WANTED = 0.9
 """The share of changes that tests must notice."""
+_DRIVER = ROOT / "scripts" / "mutation_driver.py"
 _MUTMUT = "mutmut==3.8.1"
 _COPIED = ("agents", "bench", "bus", "evals", "execution", "feed", "mcp_servers", "outcry", "quant", "risk", "scripts")
 _BESIDE = ("docs", "examples", "tests", "pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", "LICENSE")
@@ -188,7 +189,7 @@ def _results(tree: Path, modules: Sequence[str]) -> dict[str, Tally]:
 
 
 def _shown(python: Path, tree: Path, name: str) -> str:
-    command = [str(python), str(ROOT / "scripts" / "mutation.py"), "--drive", "show", name]
+    command = [str(python), str(_DRIVER), "show", name]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     lines = [
         line for line in done.stdout.splitlines() if line.startswith(("-", "+")) and line[:3] not in ("---", "+++")
@@ -227,39 +228,8 @@ def _survivors(python: Path, tree: Path, tallies: dict[str, Tally]) -> Iterator[
             yield f"### {module}: {name} ({why})\n\n```diff\n{_shown(python, tree, name)}\n```\n"
 
 
-def _drive(words: list[str]) -> None:
-    """Run mutmut with texts left alone; this process is in the scratch environment."""
-    import libcst  # pyright: ignore[reportMissingImports] - of the scratch environment only
-    from mutmut.__main__ import cli  # pyright: ignore[reportMissingImports]
-    from mutmut.mutation import mutators  # pyright: ignore[reportMissingImports]
-
-    strings, arguments = mutators.operator_string, mutators.operator_arg_removal
-
-    def is_text(node: Any) -> bool:
-        kinds = libcst.FormattedString | libcst.ConcatenatedString
-        return isinstance(node, kinds) or (isinstance(node, libcst.SimpleString) and " " in node.value)
-
-    def codes_only(node: Any) -> Iterator[Any]:
-        if isinstance(node, libcst.SimpleString) and not is_text(node):
-            yield from strings(node)
-
-    def with_its_text(node: Any) -> Iterator[Any]:
-        texts = [argument for argument in node.args if is_text(argument.value)]
-        for changed in arguments(node):
-            if all(any(text is argument for argument in changed.args) for text in texts):
-                yield changed
-
-    other = {strings: codes_only, arguments: with_its_text}
-    operators = mutators.mutation_operators
-    operators[:] = [(kind, other.get(operator, operator)) for kind, operator in operators]
-    cli(words)
-
-
 def main() -> int:
     """Run, report, and return 1 when too little was noticed."""
-    if sys.argv[1:2] == ["--drive"]:
-        _drive(sys.argv[2:])
-        return 0
     parser = argparse.ArgumentParser(description="How many small changes of the gate and of execution do tests notice?")
     parser.add_argument("modules", nargs="*", help="files such as risk/limits.py; without them all of the core")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="how many at a time")
@@ -279,7 +249,7 @@ def main() -> int:
         tree = work / group.package
         if not given.again or not tree.exists():
             _copy(group, modules, _tests(group), tree)
-        command = [str(python), str(ROOT / "scripts" / "mutation.py"), "--drive", "run", "--max-children"]
+        command = [str(python), str(_DRIVER), "run", "--max-children"]
         with (work / f"{group.package}.log").open("wb") as log:
             done = subprocess.run(
                 [*command, str(given.jobs)], cwd=tree, stdout=log, stderr=log, check=False, env=_quiet(tree / "mutants")

@@ -243,9 +243,10 @@ class Session(Wire):
             self._take_ahead()
 
     def _take_ahead(self) -> None:
-        """Process what waited for its turn."""
+        """Process what waited for its turn; drop what a filled gap reached past, as asking for that has no answer."""
         while self.alive and (message := self._ahead.pop(self._store.next_in, None)) is not None:
             self._process(message, self._store.next_in)
+        self._ahead = {seq: message for seq, message in self._ahead.items() if seq > self._store.next_in}
         if self._wanted_to and self._store.next_in > self._wanted_to:
             self._wanted_to = self._asked = 0
             if self._ahead:
