@@ -155,8 +155,9 @@ class PaperBroker:
         self._take(intent, now_ns)
         return gone, BrokerReport(name, "accepted")
 
-    def cancel(self, client_order_id: str, now_ns: int) -> BrokerReport:  # noqa: ARG002 - the protocol's argument
+    def cancel(self, client_order_id: str, now_ns: int) -> BrokerReport:
         """Cancel an order at once; one that is over stays as it is."""
+        del now_ns
         if client_order_id in self._symbols:
             report = BrokerReport(client_order_id, "canceled")
             self._drop(client_order_id, report)

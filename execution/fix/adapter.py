@@ -27,8 +27,9 @@ class FixBroker(Talk):
 
     # --- the protocol -------------------------------------------------------------------------------------------------
 
-    def restore(self, orders: Iterable[KnownOrder], *, day_done: bool) -> None:  # noqa: ARG002 - the protocol's argument
+    def restore(self, orders: Iterable[KnownOrder], *, day_done: bool) -> None:
         """Take up what the journal knows; the store knows the rest, unless it was lost."""
+        del day_done
         with self._link.changed, self._store_works():
             self._restored = set()
             for order in orders:
@@ -159,8 +160,9 @@ class FixBroker(Talk):
             self._drop(client_order_id)
             return queued
 
-    def work(self, tick: Tick) -> list[BrokerReport]:  # noqa: ARG002 - the protocol's argument
+    def work(self, tick: Tick) -> list[BrokerReport]:
         """Return nothing: the venue has its own market."""
+        del tick
         return []
 
     def drain(self) -> list[BrokerReport]:
