@@ -16,6 +16,7 @@ from typing import Any
 
 import libcst  # pyright: ignore[reportMissingImports] - of the scratch environment only, like mutmut
 import pytest
+from _pytest.config import get_config
 from mutmut.__main__ import cli  # pyright: ignore[reportMissingImports]
 from mutmut.configuration import config  # pyright: ignore[reportMissingImports]
 from mutmut.mutation import mutators  # pyright: ignore[reportMissingImports]
@@ -45,7 +46,10 @@ def _find() -> None:
     os.chdir("mutants")
     given = config()
     words = ["--rootdir=.", "--tb=native", "-qq", "-p", "no:terminal", *given.pytest_add_cli_args]
-    prepared: Any = getattr(pytest.Config, "fromdictargs")({}, [*words, *given.pytest_add_cli_args_test_selection])
+    prepared: Any = get_config()
+    prepared = prepared.pluginmanager.hook.pytest_cmdline_parse(
+        pluginmanager=prepared.pluginmanager, args=[*words, *given.pytest_add_cli_args_test_selection]
+    )
     prepared.pluginmanager.register(_FAILURES)
     prepared._do_configure()
     session: Any = pytest.Session.from_config(prepared)
@@ -60,8 +64,8 @@ def _run(tests: Iterable[str]) -> int:
     os.chdir("mutants")
     items = [_FOUND[name] for name in tests]
     folder = Path(tempfile.gettempdir()) / f"outcry-change-{os.getpid()}"
-    factory: Any = getattr(items[0].config, "_tmp_path_factory")
-    factory._given_basetemp = folder
+    configured: Any = items[0].config
+    configured._tmp_path_factory._given_basetemp = folder
     try:
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
