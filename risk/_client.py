@@ -246,7 +246,6 @@ class ClientState:
         """
         self.losses.day_start_nano = start_nano
         facts = self.facts
-        facts.day_start_nano = start_nano
         facts.halted = self._desk.facts.halted = False
         facts.orders_today = facts.cancels_today = 0
         for terms in facts.terms.values():

@@ -202,15 +202,6 @@ class Book:
             return 0
         return held.buys_nano if side == "buy" else held.sells_nano
 
-    def worst_qty(self, symbol: str) -> int:
-        """Return the largest position, either side, that working orders could leave."""
-        held = self.holdings.get(symbol)
-        return held.worst_nano() if held is not None else 0
-
-    def group_nano(self, symbol: str, side: Side, group: str) -> int:
-        """Return what a group counts for on one side."""
-        return max(self._groups.get((group, symbol, side), {}).values(), default=0)
-
     def reserved_nano(self) -> int:
         """Return the notional of everything reserved, each order by itself."""
         return sum(
