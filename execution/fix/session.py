@@ -246,9 +246,9 @@ class Session(Wire):
         """Process what waited for its turn; drop what a filled gap reached past, as asking for that has no answer."""
         while self.alive and (message := self._ahead.pop(self._store.next_in, None)) is not None:
             self._process(message, self._store.next_in)
-        self._ahead = {seq: message for seq, message in self._ahead.items() if seq > self._store.next_in}
         if self._wanted_to and self._store.next_in > self._wanted_to:
             self._wanted_to = self._asked = 0
+            self._ahead = {seq: message for seq, message in self._ahead.items() if seq > self._store.next_in}
             if self._ahead:
                 self._ask_resend(min(self._ahead) - 1)
 
