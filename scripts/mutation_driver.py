@@ -38,6 +38,7 @@ class _Failures:
 
 
 _FAILURES = _Failures()
+_KEPT: list[Any] = []
 
 
 def _find() -> None:
@@ -61,6 +62,7 @@ def _find() -> None:
 
 def _run(tests: Iterable[str]) -> int:
     """Run tests, in a fork, to the first that fails."""
+    _KEPT.extend((sys.stdout, sys.stderr))  # mutmut's own; dropped while a test runs, they would warn
     os.chdir("mutants")
     items = [_FOUND[name] for name in tests]
     folder = Path(tempfile.gettempdir()) / f"outcry-change-{os.getpid()}"

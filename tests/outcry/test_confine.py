@@ -395,13 +395,19 @@ def test_what_is_in_force_is_one_line() -> None:
 # --- users ------------------------------------------------------------------------------------------------------------
 
 
+def let_others_pass(folder: Path) -> None:
+    """Let other users through the folders that pytest made for this test, wherever it runs."""
+    for each in (folder, *folder.parents):
+        if each.name.startswith(("test_", "popen-", "pytest-")):
+            each.chmod(0o711)
+
+
 @pytest.mark.requirement("confine:users")
 @ROOT
 def test_a_stage_with_a_user_of_its_own_has_no_way_back(tmp_path: Path) -> None:
     own, other = tmp_path / "own.sqlite", tmp_path / "journal.sqlite"
     other.touch(mode=0o600)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o711)
+    let_others_pass(tmp_path)
     user = FIRST_USER + 3
     terms = StageTerms("agent", reads=(str(other),), databases=(str(own),), user=user)
 
@@ -436,6 +442,7 @@ def test_the_kernel_still_ends_a_stage_whose_parent_dies_after_it_changed_its_us
 def test_users_of_stages_connect_to_every_socket_and_take_no_place(short: Path, tmp_path: Path) -> None:
     endpoints = own_socket_folders(ipc_directory(short), short)
     places = {name: Path(where.removeprefix("ipc://")) for name, where in endpoints.items()}
+    let_others_pass(tmp_path)
     (tmp_path / "specs").mkdir()
     own = str(tmp_path / "specs" / "strategy.json")
     Path(own).touch(mode=0o600)
