@@ -101,8 +101,8 @@ def orders_changed(home: Path, url: str, era: str) -> set[str]:
     placed = call(home, url, era, "place_order", resting)
     order = {"client_order_id": placed["structuredContent"]["order"]["client_order_id"]}
     call(home, url, era, "get_order", order)
-    call(home, url, era, "replace_order", {**order, "qty": "2"}, refused="not supported by the paper broker")
-    call(home, url, era, "cancel_order", order)
+    newer = call(home, url, era, "replace_order", {**order, "qty": "2"})["structuredContent"]["order"]
+    call(home, url, era, "cancel_order", {"client_order_id": newer["client_order_id"]})
     call(home, url, era, "cancel_all_orders", {})
     call(home, url, era, "place_order", {"symbol": "BOLT", "side": "buy", "qty": "3" if era == "legacy" else "4"})
     for _ in range(_PATIENCE):
