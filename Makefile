@@ -8,7 +8,7 @@ HOT := anyio duckdb exchange_calendars h11 httpcore httpx httpx2 jsonpatch.py js
        msgspec nacl numpy openai orjson packaging pandas pydantic requests starlette ta talib tenacity urllib3 uuid_utils uvicorn xxhash yaml zmq
 OURS := agents bench bus execution feed mcp_servers outcry quant risk
 
-.PHONY: demo test check conformance acceptance tools-lock controls matrix model mutation quickfix venv bench lock clean
+.PHONY: demo test check conformance acceptance tools-lock controls matrix model mutation quickfix nautilus venv bench lock clean
 
 demo: $(STAMP)  ## A recorded (synthetic) day, every stage in its own process
 	$(BIN)/outcry run
@@ -45,6 +45,9 @@ mutation: $(STAMP)  ## Change the gate and the order path line by line: does a t
 
 quickfix: $(STAMP)  ## Our FIX session against QuickFIX, where that is installed
 	$(BIN)/python scripts/quickfix_peer.py
+
+nautilus: $(STAMP)  ## The gate's check beside nautilus_trader's risk engine (pip, in an environment of its own)
+	$(BIN)/python scripts/nautilus_peer.py
 
 bench: $(STAMP)  ## Each figure beside its floor, from the same run
 	$(BIN)/outcry bench bus

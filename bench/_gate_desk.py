@@ -21,6 +21,7 @@ from bus.messages import (
     GetAccount,
     Instrument,
     Message,
+    OrderEvent,
     OrderEvents,
     OrderIntent,
     OrderType,
@@ -41,7 +42,9 @@ from risk.state import ClientState, DeskState
 
 __all__ = ["OneGate", "one_state"]
 
-_CLIENT, _RUN, _CYCLE = "alpha", "run-0123456789ab", 7
+_CLIENT, _RUN = "alpha", "run-0123456789ab"
+_EARLIER, _CYCLE = 6, 7
+_MINUTE_NS = 60 * NS
 _NOW_NS = 1_381_152_600 * NS
 _CASH_NANO = 10_000_000 * SCALE
 _PRICE_NANO = 100 * SCALE
@@ -73,11 +76,11 @@ def _spec(folder: Path | None) -> GateSpec:
     )
 
 
-def _order(index: int, kind: OrderType = "limit", **other: object) -> OrderIntent:
-    key = client_order_id(_CLIENT, _RUN, _CYCLE, index)
+def _order(index: int, kind: OrderType = "limit", cycle: int = _CYCLE, **other: object) -> OrderIntent:
+    key = client_order_id(_CLIENT, _RUN, cycle, index)
     limit = _PRICE_NANO if kind == "limit" else 0
     made = OrderIntent(
-        key, _CLIENT, _RUN, _CYCLE, index, "AAPL", "buy", kind, "day", 10 * SCALE, limit, _NOW_NS, "trend"
+        key, _CLIENT, _RUN, cycle, index, "AAPL", "buy", kind, "day", 10 * SCALE, limit, _NOW_NS, "trend"
     )
     return msgspec.structs.replace(made, **other)
 
@@ -87,15 +90,17 @@ def one_state() -> tuple[ClientState, dict[str, OrderIntent]]:
     desk = DeskState(_spec(None))
     desk.describe(_INSTRUMENTS, _SYMBOLS)
     state = desk.clients[_CLIENT]
-    state.mark(Snapshot(_NOW_NS, _BARS, ()), session_open=True)
+    state.mark(Snapshot(_NOW_NS - _MINUTE_NS, _BARS, ()), session_open=True)
     for index, symbol in enumerate(_SYMBOLS):
-        intent = _order(index, symbol=symbol, qty_nano=5 * SCALE)
-        state.approved(intent, _PRICE_NANO, _NOW_NS, _NOW_NS + 60 * NS)
+        intent = _order(index, cycle=_EARLIER, decided_ns=_NOW_NS - _MINUTE_NS, symbol=symbol, qty_nano=5 * SCALE)
+        state.judge(intent, _EARLIER)
+        state.approved(intent, _PRICE_NANO, intent.decided_ns, _NOW_NS + _MINUTE_NS)
+    state.mark(Snapshot(_NOW_NS, _BARS, ()), session_open=True)
     return state, {
-        "limit": _order(100),
-        "market": _order(101, "market"),
+        "limit": _order(0),
+        "market": _order(1, "market"),
         "bracket": _order(
-            102,
+            2,
             order_class="bracket",
             take_profit_nano=103 * SCALE,
             stop_loss_nano=98 * SCALE,
@@ -105,15 +110,17 @@ def one_state() -> tuple[ClientState, dict[str, OrderIntent]]:
 
 
 class OneGate:
-    """A whole gate on files, in one process, with a feed and an execution that always say the same."""
+    """A whole gate on files, in one process, with a feed whose prices stay and a broker where nothing lasts."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it and settle the instant."""
+        """Start it and settle the first instant."""
         transport = LocalTransport()
         for name in ("feed", "execution"):
             transport.server(f"local://{name}", self)
         directory = {"feed": "local://feed", "execution": "local://execution"}
-        self._now_ns = _NOW_NS
+        self._cycle, self._now_ns = 0, _NOW_NS
+        self._working: list[OrderIntent] = []
+        self._seq = self._asked = 0
         self._gate = build_gate(_spec(folder), transport, directory)
         self._gate.handle(SettleBook(_NOW_NS))
 
@@ -126,29 +133,69 @@ class OneGate:
                     _INSTRUMENTS, _SYMBOLS,
                 )  # fmt: skip
             case TickAt(now_ns=now_ns):
-                return Tick(ClockTick(now_ns, 0, 1, False), _BARS)
+                return Tick(ClockTick(now_ns, 0, 1, False), self._bars())
             case QuerySnapshot(as_of_ns=as_of_ns):
-                return Snapshot(as_of_ns, _BARS, ())
-            case EventsSince(seq=seq):
-                return OrderEvents((), seq)
+                return Snapshot(as_of_ns, self._bars(), ())
+            case EventsSince():
+                return self._canceled()
             case GetAccount(now_ns=now_ns):
                 return Account(_CLIENT, "replay", now_ns, 0, 0, 0)
             case _:
                 raise BusError(f"the benchmark's feed does not answer {type(request).__name__}")
 
-    def intent(self, index: int) -> OrderIntent:
-        """Return an order of its own content: no two are duplicates."""
-        return _order(
-            index, qty_nano=(1 + index % 1_000) * SCALE, limit_price_nano=_PRICE_NANO - index % 97 * SCALE // 100
+    def _bars(self) -> tuple[Bar, ...]:
+        since_ns = self._now_ns - _NOW_NS
+        return tuple(
+            msgspec.structs.replace(
+                bar,
+                open_time_ns=bar.open_time_ns + since_ns,
+                event_time_ns=bar.event_time_ns + since_ns,
+                available_time_ns=bar.available_time_ns + since_ns,
+            )
+            for bar in _BARS
         )
 
-    def judge(self, index: int) -> str:
+    def _canceled(self) -> OrderEvents:
+        first = self._seq + 1
+        events = tuple(
+            OrderEvent(
+                seq, order.client_order_id, order.symbol, order.side, "canceled", "canceled", self._now_ns,
+                order.qty_nano, 0,
+            )
+            for seq, order in enumerate(self._working, first)
+        )  # fmt: skip
+        self._working.clear()
+        self._seq += len(events)
+        return OrderEvents(events, self._seq)
+
+    def next_cycle(self) -> None:
+        """Let two minutes pass, in which everything that works is canceled."""
+        self._cycle, self._asked = self._cycle + 1, 0
+        self._now_ns += 2 * _MINUTE_NS
+        self._gate.handle(SettleBook(self._now_ns))
+
+    def intent(self, number: int) -> OrderIntent:
+        """Return this cycle's next order, of a content of its own: no two are duplicates."""
+        self._asked += 1
+        return _order(
+            self._asked - 1,
+            cycle=self._cycle,
+            symbol=_SYMBOLS[number % len(_SYMBOLS)],
+            qty_nano=(1 + number % 20) * SCALE,
+            limit_price_nano=_PRICE_NANO - number % 97 * SCALE // 100,
+            decided_ns=self._now_ns,
+        )
+
+    def judge(self, number: int) -> str:
         """Ask for one verdict, which is on disk when it comes back."""
-        intent = self.intent(index)
-        answer = self._gate.handle(StageRequest(_RUN, _CLIENT, _CYCLE, _NOW_NS, RiskAsk((intent,))))
+        intent = self.intent(number)
+        answer = self._gate.handle(StageRequest(_RUN, _CLIENT, self._cycle, self._now_ns, RiskAsk((intent,))))
         if not isinstance(answer, StageResult) or not isinstance(answer.answer, Verdicts):
             raise BusError(f"the gate answered with {type(answer).__name__}")
-        return answer.answer.verdicts[0].code
+        code = answer.answer.verdicts[0].code
+        if code == "approved":
+            self._working.append(intent)
+        return code
 
     def close(self) -> None:
         """Close its journal."""

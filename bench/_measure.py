@@ -24,6 +24,7 @@ class Result:
         ours: The median of ours.
         ratio: ``ours / floor``.
         p99: The 99th percentile of ours.
+        floor_p99: The 99th percentile of the floor, where it was measured call by call: what the machine itself does.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Result:
     ours: float
     ratio: float
     p99: float
+    floor_p99: float | None = None
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -49,11 +51,23 @@ def percentile(samples: Sequence[float], share: float) -> float:
 def result(name: str, unit: str, floor: Sequence[float], ours: Sequence[float]) -> Result:
     """Return the record of two lists of samples."""
     low, mid = percentile(floor, 0.5), percentile(ours, 0.5)
-    return Result(name, unit, round(low, 3), round(mid, 3), round(mid / low, 3), round(percentile(ours, 0.99), 3))
+    return Result(
+        name,
+        unit,
+        round(low, 3),
+        round(mid, 3),
+        round(mid / low, 3),
+        round(percentile(ours, 0.99), 3),
+        round(percentile(floor, 0.99), 3),
+    )
 
 
 def interleaved(
-    floor: Callable[[], object], ours: Callable[[], object], rounds: int, block: int = 50
+    floor: Callable[[], object],
+    ours: Callable[[], object],
+    rounds: int,
+    block: int = 50,
+    before: Callable[[], object] | None = None,
 ) -> tuple[list[float], list[float]]:
     """Time two calls in alternating blocks, so that a busy moment of the machine hits both.
 
@@ -62,19 +76,24 @@ def interleaved(
         ours: The other.
         rounds: Calls of each.
         block: Calls before it changes over.
+        before: Done before each block, and not timed.
 
     Returns:
         Microseconds a call, of each.
     """
     samples: tuple[list[float], list[float]] = ([], [])
     for call in (floor, ours):
-        for _ in range(min(rounds, 200)):
+        for number in range(min(rounds, 200)):
+            if before is not None and number % block == 0:
+                before()
             call()
     collecting = gc.isenabled()
     gc.disable()
     try:
         for _ in range(max(1, rounds // block)):
             for call, into in zip((floor, ours), samples, strict=True):
+                if before is not None:
+                    before()
                 for _ in range(block):
                     start = monotonic_ns()
                     call()

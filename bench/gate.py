@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import _gate_nautilus
 from bench._gate_desk import OneGate, one_state
 from bench._gate_floor import TwelveChecks
 from bench._measure import Result, interleaved, pinned, result
@@ -30,11 +31,12 @@ def run(quick: bool = False) -> list[Result]:
     Returns:
         The full check (its floor twelve checks by hand), the same of a market order and of a bracket, the check with
         what is reserved and taken back, and a verdict through the gate with its record on disk (its floor one
-        synchronous append of the same size).
+        synchronous append of the same size). Where nautilus_trader is installed, the full check beside its engine's.
     """
     rounds = 5_000 if quick else 50_000
     with pinned():
-        return [*_checks(rounds), _reserving(rounds // 10), _verdict(200 if quick else 2_000)]
+        peer = [_beside_nautilus(rounds)] if _gate_nautilus.is_installed() else []
+        return [*_checks(rounds), *peer, _reserving(rounds // 10), _verdict(200 if quick else 2_000)]
 
 
 def _checks(rounds: int) -> list[Result]:
@@ -50,6 +52,14 @@ def _checks(rounds: int) -> list[Result]:
         )
         results.append(result(name, "µs", low, ours))
     return results
+
+
+def _beside_nautilus(rounds: int) -> Result:
+    state, intents = one_state()
+    facts, intent = state.facts, intents["limit"]
+    _passes(judge(intent, intent.cycle, facts))
+    samples = interleaved(_gate_nautilus.check(), lambda: judge(intent, intent.cycle, facts), rounds)
+    return result("full_check, above nautilus_trader's", "µs", *samples)
 
 
 def _call(check: Callable[[OrderIntent], str], intent: OrderIntent) -> Callable[[], str]:
@@ -80,17 +90,18 @@ def _verdict(rounds: int) -> Result:
         gate = OneGate(folder)
         record = msgspec.msgpack.encode(gate.intent(0)) * 4
         descriptor = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        numbers = iter(range(1, 10_000_000))
+        numbers = iter(range(10_000_000))
 
         def append() -> None:
             os.write(descriptor, record)
             os.fdatasync(descriptor)
 
         def verdict() -> None:
-            gate.judge(next(numbers))
+            _passes(gate.judge(next(numbers)))
 
         try:
-            return result("check_and_record", "µs", *interleaved(append, verdict, rounds, block=20))
+            samples = interleaved(append, verdict, rounds, block=20, before=gate.next_cycle)
+            return result("check_and_record", "µs", *samples)
         finally:
             os.close(descriptor)
             gate.close()

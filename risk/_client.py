@@ -58,7 +58,8 @@ class ClientState:
         self.allowed: frozenset[str] = frozenset()
         self._barred: dict[str, str] = {}
         self._known: dict[str, Known] = {}
-        self._owners: dict[str, str] = {}
+        self._owners: dict[str, tuple[str, str]] = {}
+        self._placed: dict[tuple[str, str], set[str]] = {}
         self._times: deque[int] = deque()
         self._messages: deque[int] = deque()
         self._approvals: list[Approval] = []
@@ -100,7 +101,7 @@ class ClientState:
             book.regroup(intent.replaces, group)
         book.reserve(intent, price_nano, expires_ns, group)
         self._known[key] = Known(intent.strategy, intent.order_class != "simple")
-        self._owners[key] = intent.strategy
+        self._owners[key] = intent.strategy, intent.symbol
         self._desk.resting.approved(self._spec.client, intent)
         if intent.order_class == "oco":
             self.facts.legs.add(key)
@@ -117,7 +118,7 @@ class ClientState:
         twin.last_ns = now_ns
         twin.by_strategy.setdefault(intent.strategy, []).append(now_ns)
         self.facts.recent_orders += 1
-        self._use(intent.strategy, intent.symbol)
+        self._use(key)
         self._refresh()
 
     def withdraw(self, intent: OrderIntent) -> None:
@@ -152,11 +153,11 @@ class ClientState:
         self.facts.legs.discard(key)
         self._desk.resting.ended(self._spec.client, key)
         self._desk.resting.forget(self._spec.client, key)
-        del self._owners[key], self._known[key]
         self.book.unreserve(key)
         if undo.old_id:
             self.book.regroup(undo.old_id, undo.old_group)
-        self._use(intent.strategy, intent.symbol)
+        self._use(key)
+        del self._owners[key], self._known[key]
         if intent.strategy in self._new_strategies and self._deployed(intent.strategy) == self._unused:
             del self.facts.strategies[intent.strategy]
             self._new_strategies.discard(intent.strategy)
@@ -196,13 +197,14 @@ class ClientState:
             self.facts.legs.add(key)
             parent = self._known.get(event.group.removesuffix(_LEGS))
             if parent is not None:
-                self._owners.setdefault(key, parent.strategy)
+                self._owners.setdefault(key, (parent.strategy, symbol))
         works = key in book.reserved
         self._desk.resting.happened(self._spec.client, event, works=works)
         owner = self._owners.get(key)
         if owner is not None:
-            self._deployed(owner).used.setdefault(symbol, InUse()).position_nano += book.position(symbol) - before
-            self._use(owner, symbol)
+            used = self._deployed(owner[0]).used
+            used.setdefault(symbol, InUse()).position_nano += book.position(symbol) - before
+            self._use(key)
         self._refresh()
 
     def release(self, client_order_id: str) -> None:
@@ -212,9 +214,8 @@ class ClientState:
             return
         self.book.release(client_order_id)
         self._desk.resting.ended(self._spec.client, client_order_id)
-        owner = self._owners.get(client_order_id)
-        if owner is not None:
-            self._use(owner, held.symbol)
+        if client_order_id in self._owners:
+            self._use(client_order_id)
         self._refresh()
 
     def describe(self, traded: frozenset[str]) -> None:
@@ -278,6 +279,7 @@ class ClientState:
         if equity is not None:
             self.losses.mark(now_ns, equity)
             facts.halted = facts.halted or self.losses.day_start_nano - equity >= limits.max_daily_loss_nano
+        facts.prepare_ids()
         self._refresh(marked=True)
 
     # --- restarting -----------------------------------------------------------------------------------------------
@@ -336,23 +338,39 @@ class ClientState:
             terms.orders_today += by
         self._deployed(intent.strategy).orders_today += by
 
-    def _use(self, strategy: str, symbol: str) -> None:
-        """Count anew what works of one strategy in one symbol; of a group, the largest counts."""
-        deployed, most = self._deployed(strategy), dict[tuple[str, str], int]()
-        count = 0
-        for key, held in self.book.reserved.items():
-            if self._owners.get(key) != strategy:
-                continue
-            count += 1
-            if held.symbol == symbol:
-                group = held.side, held.group or key
+    def _use(self, client_order_id: str) -> None:
+        """Count anew what works of an order's strategy in its symbol; of a group, the largest counts."""
+        reserved, owner = self.book.reserved, self._owners[client_order_id]
+        strategy, symbol = owner
+        deployed, placed = self._deployed(strategy), self._placed.setdefault(owner, set())
+        deployed.open_orders -= len(placed)
+        if client_order_id in reserved:
+            placed.add(client_order_id)
+        else:
+            placed.discard(client_order_id)
+        deployed.open_orders += len(placed)
+        buys = sells = 0
+        most: dict[tuple[str, str], int] = {}
+        for key in placed:
+            held = reserved[key]
+            if held.group:
+                group = held.side, held.group
                 most[group] = max(most.get(group, 0), held.remaining_nano)
-        deployed.open_orders = count
+            elif held.side == "buy":
+                buys += held.remaining_nano
+            else:
+                sells += held.remaining_nano
+        for (side, _), nano in most.items():
+            if side == "buy":
+                buys += nano
+            else:
+                sells += nano
         used = deployed.used.setdefault(symbol, InUse())
-        used.buys_nano = sum(nano for (side, _), nano in most.items() if side == "buy")
-        used.sells_nano = sum(nano for (side, _), nano in most.items() if side == "sell")
-        if used == InUse():
+        used.buys_nano, used.sells_nano = buys, sells
+        if not (used.position_nano or buys or sells):
             del deployed.used[symbol]
+        if not placed:
+            del self._placed[owner]
 
     def _price(self, halted: frozenset[str]) -> None:
         for symbol, terms in self.facts.terms.items():

@@ -24,7 +24,9 @@ def priced_at(intent: OrderIntent, terms: Terms) -> int:
     reference = terms.reference_nano
     if intent.order_type == "market":
         return terms.market_nano
-    if intent.order_type == "limit" or intent.order_type == "stop_limit":
+    if intent.order_type == "limit":
+        return reference if reference > intent.limit_price_nano else intent.limit_price_nano
+    if intent.order_type == "stop_limit":
         return max(reference, intent.limit_price_nano, intent.stop_price_nano)
     trail = max(intent.trail_nano, -(-reference * intent.trail_bps // _BPS))
     far = max(reference + trail, intent.stop_price_nano)
@@ -69,12 +71,13 @@ def _legs(intent: OrderIntent, terms: Terms) -> str:
         return APPROVED if profit == 0 and loss == 0 and loss_limit == 0 else "legs"
     if not (profit >= 0 and loss >= 0 and loss_limit >= 0 and not profit % tick and not loss % tick):
         return "legs"
-    wanted = {
-        "bracket": profit > 0 and loss > 0,
-        "oto": (profit > 0) != (loss > 0),
-        "oco": profit == 0 and loss > 0 and intent.order_type == "limit",
-    }
-    if not (wanted[kind] and loss_limit % tick == 0 and (loss_limit == 0 or loss > 0)):
+    if kind == "bracket":
+        wanted = profit > 0 and loss > 0
+    elif kind == "oto":
+        wanted = (profit > 0) != (loss > 0)
+    else:
+        wanted = kind == "oco" and profit == 0 and loss > 0 and intent.order_type == "limit"
+    if not (wanted and loss_limit % tick == 0 and (loss_limit == 0 or loss > 0)):
         return "legs"
     entry = intent.limit_price_nano or intent.stop_price_nano or terms.reference_nano
     # The legs of an entry that buys sell; an oco is the exit itself: its stop-loss is on its own side.
@@ -87,9 +90,12 @@ def _legs(intent: OrderIntent, terms: Terms) -> str:
         return "legs"
     if not (loss_limit == 0 or (loss_limit <= loss if up else loss_limit >= loss)):
         return "legs"
-    prices = [price for price in (profit, loss, loss_limit) if price]
-    near = all(abs(price - entry) * _BPS <= entry * MAX_COLLAR_BPS for price in prices)
-    return APPROVED if near else "price_collar"
+    far = entry * MAX_COLLAR_BPS
+    if not (profit == 0 or abs(profit - entry) * _BPS <= far):
+        return "price_collar"
+    if not (loss == 0 or abs(loss - entry) * _BPS <= far):
+        return "price_collar"
+    return APPROVED if loss_limit == 0 or abs(loss_limit - entry) * _BPS <= far else "price_collar"
 
 
 def replacement(intent: OrderIntent, facts: Facts, price_nano: int) -> tuple[str, int, int]:

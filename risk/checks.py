@@ -92,7 +92,7 @@ def judge(intent: OrderIntent, cycle: int, facts: Facts) -> str:  # noqa: C901 -
             and intent.time_in_force != "gtd"
         )
         if plain:
-            price = terms.market_nano if limit == 0 else max(limit, reference)
+            price = terms.market_nano if limit == 0 else limit if limit > reference else reference
         else:
             code = special(intent, terms, facts.now_ns)
             if code != APPROVED:

@@ -37,6 +37,8 @@ NOBODY_SELLS = 2**64
 NOBODY_BUYS = -1
 _RIGHT_AWAY = frozenset({"market", "limit"})
 _SMALL = 256
+_READY = 8
+"""How many orders of a cycle have their ids ready; one more is hashed when it comes."""
 
 
 class Resting(msgspec.Struct):
@@ -172,8 +174,11 @@ class Facts:
 
     __slots__ = (
         "_base",
-        "_cycle",
         "_fed",
+        "_fed_cycle",
+        "_last_cycle",
+        "_ready",
+        "_ready_cycle",
         "cancels_today",
         "client",
         "closed",
@@ -262,14 +267,30 @@ class Facts:
         self._base = hashlib.blake2b(digest_size=10)
         self._base.update(_part(client) + _part(run_id))
         self._fed = self._base.copy()
-        self._cycle = -1
+        self._fed_cycle = -1
+        self._last_cycle = -1
+        self._ready: tuple[str, ...] = ()
+        self._ready_cycle = -1
+
+    def prepare_ids(self) -> None:
+        """Make the ids of the next cycle's first orders now, while nobody waits for a verdict."""
+        cycle = self._last_cycle + 1
+        if cycle != self._ready_cycle:
+            self._ready = tuple(self._hashed(cycle, index) for index in range(_READY))
+            self._ready_cycle = cycle
 
     def order_id(self, cycle: int, index: int) -> str:
-        """Return what ``bus.ids.client_order_id`` returns, from a hasher that knows client, run and cycle already."""
-        if cycle != self._cycle:
+        """Return what ``bus.ids.client_order_id`` returns: ready made, or from a hasher that lacks the index only."""
+        self._last_cycle = cycle
+        if cycle == self._ready_cycle and 0 <= index < _READY:
+            return self._ready[index]
+        return self._hashed(cycle, index)
+
+    def _hashed(self, cycle: int, index: int) -> str:
+        if cycle != self._fed_cycle:
             fed = self._base.copy()
             fed.update(_part(str(cycle)))
-            self._fed, self._cycle = fed, cycle
+            self._fed, self._fed_cycle = fed, cycle
         hasher = self._fed.copy()
         hasher.update(_PARTS[index] if 0 <= index < _SMALL else _part(str(index)))
         return "oo-" + hasher.hexdigest()

@@ -5,6 +5,8 @@ Not a snapshot of the whole gate: only what this one order was judged by, beside
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import TypeAlias, cast
 
 import msgspec
@@ -71,20 +73,20 @@ def inputs_of(intent: OrderIntent, cycle: int, facts: Facts) -> Inputs:
         facts: What it is judged by, before it counts itself.
     """
     inputs: Inputs = {"cycle": cycle}
-    _put(inputs, "", facts, _FACTS)
-    _put(inputs, "desk.", facts.desk, _DESK)
+    _OF_FACTS.put(inputs, facts)
+    _OF_DESK.put(inputs, facts.desk)
     terms = facts.terms.get(intent.symbol)
     if terms is not None:
-        _put(inputs, "symbol.", terms, _TERMS)
-        _put(inputs, "held.", terms.held, _HOLDING)
-        _put(inputs, "resting.", terms.resting, _RESTING)
+        _OF_TERMS.put(inputs, terms)
+        _OF_HOLDING.put(inputs, terms.held)
+        _OF_RESTING.put(inputs, terms.resting)
     deployed = facts.strategies.get(intent.strategy)
     if deployed is not None and deployed.limited is not False:
         inputs["strategy.state"] = deployed.state
         inputs["strategy.orders_today"] = deployed.orders_today
         inputs["strategy.open_orders"] = deployed.open_orders
         inputs["strategy.other_symbols"] = sum(symbol != intent.symbol for symbol in deployed.used)
-        _put(inputs, "used.", deployed.used.get(intent.symbol) or InUse(), _IN_USE)
+        _OF_USE.put(inputs, deployed.used.get(intent.symbol) or InUse())
     twin = facts.twins.get(content(intent))
     if twin is not None:
         since_ns = facts.now_ns - facts.limits.repeat_window_ns
@@ -102,10 +104,28 @@ def inputs_of(intent: OrderIntent, cycle: int, facts: Facts) -> Inputs:
     return inputs
 
 
-def _put(inputs: Inputs, prefix: str, source: object, names: tuple[str, ...]) -> None:
-    for name in names:
-        value: int | str | bool | None = getattr(source, name)
-        inputs[prefix + name] = _NONE if value is None else int(value) if isinstance(value, bool) else value
+class _Columns:
+    """Attributes of one kind of object that are written down together, read in one call."""
+
+    def __init__(self, prefix: str, names: tuple[str, ...]) -> None:
+        """Know the names, and under which prefix they are written."""
+        self._keys = tuple(prefix + name for name in names)
+        self._values: Callable[[object], tuple[int | str | bool | None, ...]] = attrgetter(*names)
+
+    def put(self, inputs: Inputs, source: object) -> None:
+        """Write them down: what is not known by a word, what is true or false as 1 or 0."""
+        values = self._values(source)
+        for key, value in zip(self._keys, values, strict=True):
+            inputs[key] = _NONE if value is None else value if value.__class__ is not bool else int(value)
+
+
+_OF_FACTS, _OF_DESK = _Columns("", _FACTS), _Columns("desk.", _DESK)
+_OF_TERMS, _OF_HOLDING, _OF_RESTING = (
+    _Columns("symbol.", _TERMS),
+    _Columns("held.", _HOLDING),
+    _Columns("resting.", _RESTING),
+)
+_OF_USE = _Columns("used.", _IN_USE)
 
 
 def recompute(spec: GateSpec, client: str, intent: OrderIntent, inputs: Inputs) -> str:

@@ -33,7 +33,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 _VERDICT_ENCODER = msgspec.msgpack.Encoder()
-_INPUTS_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_INPUTS_ENCODER = msgspec.json.Encoder()
 
 _RECORDS = {
     "verdicts": "SELECT seq, record, mark FROM verdicts ORDER BY seq",
@@ -186,7 +186,7 @@ def verdict_row(seq: int, entry: Judged) -> tuple[object, ...]:
             verdict,
             entry.ticket,
             entry.price_nano,
-            _INPUTS_ENCODER.encode(entry.inputs),
+            _INPUTS_ENCODER.encode(entry.inputs).decode(),
             entry.final,
         )
     )

@@ -49,6 +49,7 @@ class DeskState:
         self._states: dict[tuple[str, str], TradingState] = {}
         self._messages: deque[int] = deque()
         self.clients = {each.client: ClientState(each, spec, self) for each in spec.clients}
+        self._every = tuple(each.facts for each in self.clients.values())
 
     def describe(self, instruments: Iterable[Instrument], traded: Iterable[str]) -> None:
         """Take in what can be traded, and on what terms.
@@ -97,13 +98,18 @@ class DeskState:
         Args:
             marked: Whether a client has just been marked: only then can a loss have been reached.
         """
-        desk, every = self.facts, [each.facts for each in self.clients.values()]
-        desk.gross_nano = sum(each.gross_nano for each in every)
-        desk.up_nano = sum(each.up_nano for each in every)
-        desk.down_nano = sum(each.down_nano for each in every)
-        desk.open_orders = sum(each.open_orders for each in every)
-        losses = [each.day_start_nano - each.equity_nano for each in every if each.equity_nano is not None]
-        desk.day_loss_nano = sum(losses) if len(losses) == len(every) else None
+        desk, every = self.facts, self._every
+        desk.gross_nano = desk.up_nano = desk.down_nano = desk.open_orders = 0
+        loss_nano: int | None = 0
+        for each in every:
+            desk.gross_nano += each.gross_nano
+            desk.up_nano += each.up_nano
+            desk.down_nano += each.down_nano
+            desk.open_orders += each.open_orders
+            if loss_nano is not None:
+                equity = each.equity_nano
+                loss_nano = None if equity is None else loss_nano + each.day_start_nano - equity
+        desk.day_loss_nano = loss_nano
         if marked and desk.day_loss_nano is not None and len({each.now_ns for each in every}) == 1:
             # Only where all stand at one instant: half of the prices of two instants are no loss.
             desk.halted = desk.halted or desk.day_loss_nano >= desk.limits.max_daily_loss_nano

@@ -30,10 +30,10 @@ def run(given: argparse.Namespace) -> int:
         print(msgspec.json.encode({"bench": given.bench, "results": results}).decode())
         return 0
     width = max(len(one.name) for one in results)
-    print(f"{'':<{width}}  {'unit':>8}  {'floor':>12}  {'ours':>12}  {'ratio':>7}  {'p99':>12}")
+    print(f"{'':<{width}}  {'unit':>8}  {'floor':>12}  {'ours':>12}  {'ratio':>7}  {'p99':>12}  {'floor p99':>12}")
     for one in results:
         print(
             f"{one.name:<{width}}  {one.unit:>8}  {one.floor:>12,.3f}  {one.ours:>12,.3f}  {one.ratio:>6.2f}x  "
-            f"{one.p99:>12,.3f}"
+            f"{one.p99:>12,.3f}  {'' if one.floor_p99 is None else format(one.floor_p99, ',.3f'):>12}"
         )
     return 0

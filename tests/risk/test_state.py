@@ -38,7 +38,7 @@ def inside(thing: object, seen: frozenset[int] = frozenset()) -> object:
         return sorted(map(repr, thing))
     names = [*getattr(type(thing), "__slots__", ()), *getattr(thing, "__dict__", {})]
     if type(thing).__module__.startswith("risk.") and names:
-        skipped = {"_fed", "_cycle", "_base"}
+        skipped = {"_fed", "_fed_cycle", "_last_cycle", "_base"}
         return {name: inside(getattr(thing, name), seen) for name in names if name not in skipped}
     return repr(thing)
 
@@ -453,6 +453,28 @@ def test_the_judge_derives_the_order_ids_of_everybody(cycle: int, index: int) ->
     for each in (0, cycle, cycle, 1, cycle):
         for number in (index, 0, 255, 256):
             assert facts.order_id(each, number) == client_order_id(CLIENT, RUN, each, number)
+
+
+@pytest.mark.requirement("gate:order-id")
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 9), st.booleans()), min_size=1, max_size=12))
+def test_ids_that_were_made_ready_are_those_that_are_derived(asked: list[tuple[int, int, bool]]) -> None:
+    facts = Core().client.facts
+    for cycle, index, settled in asked:
+        if settled:
+            facts.prepare_ids()
+        assert facts.order_id(cycle, index) == client_order_id(CLIENT, RUN, cycle, index)
+
+
+@pytest.mark.requirement("gate:order-id")
+def test_an_id_that_is_ready_is_not_given_for_an_index_that_is_no_whole_number() -> None:
+    core = Core()
+    core.mark(MINUTE_NS)
+    core.code(core.intent())
+    core.mark(MINUTE_NS)
+    intent = core.intent()
+    assert core.code(intent) == "approved"
+    broken: Any = float(intent.index)
+    assert core.code(msgspec.structs.replace(intent, index=broken)) == "check_failed"
 
 
 @pytest.mark.requirement("risk:book:release")

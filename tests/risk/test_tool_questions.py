@@ -49,7 +49,7 @@ def trace(desk: Desk) -> str:
     return repr(held)
 
 
-_CACHED = {"_cycle", "_fed"}
+_CACHED = {"_fed", "_fed_cycle", "_last_cycle"}
 """The hasher of the last cycle's ids: a memory of a function, not of an order."""
 
 
