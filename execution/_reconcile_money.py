@@ -138,7 +138,7 @@ def _synthetic(
     found.reports.append(BrokerReport(client_order_id, "fill", reason, fill, statement.seen_ns))
     found.differences.append(
         Difference(
-            "quantity", want.symbol, "", f"{from_nano(want.qty_nano)} held", f"{side} {from_nano(abs(qty_nano))}"
+            "quantity", want.symbol, "", f"{from_nano(want.qty_nano):f} held", f"{side} {from_nano(abs(qty_nano)):f}"
         )
     )
     after.book(fill)

@@ -51,7 +51,7 @@ class Found:
 
 def words(fill: Fill) -> str:
     """Return an execution in words."""
-    return f"{fill.side} {from_nano(fill.qty_nano)} {fill.symbol} at {from_nano(fill.price_nano)}"
+    return f"{fill.side} {from_nano(fill.qty_nano):f} {fill.symbol} at {from_nano(fill.price_nano):f}"
 
 
 def find(ours: Ours, view: View, statement: Statement, *, opened_ns: int, fresh: bool, consent: bool) -> Found:
@@ -80,7 +80,7 @@ def find(ours: Ours, view: View, statement: Statement, *, opened_ns: int, fresh:
         found.differences.append(Difference("fill", fill.fill_id, "not known", f"{kind}: {words(fill)}", "taken in"))
     for adopted in found.adopt:
         name = adopted.intent.client_order_id
-        if name not in told and found.delta.get(name, 0) < adopted.intent.qty_nano:
+        if name not in told and found.delta[name] < adopted.intent.qty_nano:
             found.reports.append(BrokerReport(name, "canceled", _GONE, None, statement.seen_ns))
     for client_order_id, line in view.orders.items():
         if (
@@ -147,11 +147,11 @@ def _adopt(ours: Ours, statement: Statement, client_order_id: str, order: OpenOr
         # What it filled before our books were opened is in the opening, so it is not of the order that we take up.
         symbol, side, price = order.symbol, order.side, order.price_nano
         qty = order.qty_nano - order.filled_nano + found.delta.get(client_order_id, 0)
-        theirs = f"{side} {from_nano(order.qty_nano)} {symbol}, works as {order.broker_order_id}"
+        theirs = f"{side} {from_nano(order.qty_nano):f} {symbol}, works as {order.broker_order_id}"
     else:
         symbol, side, price = fills[0].symbol, fills[0].side, 0
-        qty = found.peak.get(client_order_id, 0)
-        theirs = f"{side} {from_nano(qty)} {symbol}, over"
+        qty = found.peak[client_order_id]
+        theirs = f"{side} {from_nano(qty):f} {symbol}, over"
     if qty <= 0 or any((fill.symbol, fill.side) != (symbol, side) for fill in fills):
         found.questions.append(
             Difference("order", client_order_id, "not known", theirs, "its executions contradict it")
@@ -188,9 +188,10 @@ def _works(client_order_id: str, line: Line, found: Found) -> bool:
 
 def _works_there(order: OpenOrder, line: Line, found: Found) -> None:
     """An order of our journal's that works at the broker."""
-    name, theirs = order.client_order_id, f"works, {from_nano(order.filled_nano)} of {from_nano(order.qty_nano)} filled"
+    name = order.client_order_id
+    theirs = f"works, {from_nano(order.filled_nano):f} of {from_nano(order.qty_nano):f} filled"
     filled = line.filled_nano + found.delta.get(name, 0)
-    mine = f"{line.status}, {from_nano(filled)} of {from_nano(line.qty_nano)} filled"
+    mine = f"{line.status}, {from_nano(filled):f} of {from_nano(line.qty_nano):f} filled"
     if not _works(name, line, found):
         found.questions.append(Difference("order", name, mine, theirs, "ours is over: cancel it at the broker's"))
         return
@@ -200,7 +201,7 @@ def _works_there(order: OpenOrder, line: Line, found: Found) -> None:
         )
         return
     if line.status in _UNANSWERED:
-        found.reports.append(BrokerReport(name, "accepted", "found at the broker's", None, 0))
+        found.reports.append(BrokerReport(name, "accepted", "found at the broker's"))
         found.differences.append(Difference("order", name, mine, theirs, "accepted"))
     rest = order.qty_nano - order.filled_nano
     if line.origin != "external" and order.filled_nano != filled:
@@ -215,7 +216,7 @@ def _works_here(client_order_id: str, line: Line, statement: Statement, found: F
     filled = line.filled_nano + found.delta.get(client_order_id, 0)
     if filled >= line.qty_nano:
         return
-    mine = f"{line.status}, {from_nano(filled)} of {from_nano(line.qty_nano)} filled"
+    mine = f"{line.status}, {from_nano(filled):f} of {from_nano(line.qty_nano):f} filled"
     if line.origin == "external" or (consent and line.status not in _EXPLAINED):
         found.reports.append(BrokerReport(client_order_id, "canceled", _GONE, None, statement.seen_ns))
         found.differences.append(Difference("order", client_order_id, mine, _GONE, "canceled"))

@@ -66,12 +66,6 @@ class Line:
         self.filled_nano = event.filled_nano
         self.origin: Origin = event.origin
 
-    def update(self, event: OrderEvent) -> None:
-        """Take in a later event."""
-        self.status = event.status
-        self.qty_nano = event.qty_nano
-        self.filled_nano = event.filled_nano
-
 
 class View:
     """Orders, fills and the opening, by a journal's events."""
@@ -90,11 +84,7 @@ class View:
                 self.opened_ns = self.opened_ns or event.time_ns
                 self.since_cash = 0
                 continue
-            line = self.orders.get(event.client_order_id)
-            if line is None:
-                self.orders[event.client_order_id] = Line(event)
-            else:
-                line.update(event)
+            self.orders[event.client_order_id] = Line(event)
             if event.fill is not None:
                 self.since_cash += 1
                 self.executions.take(event.fill, bust=event.kind == "bust")

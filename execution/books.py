@@ -114,7 +114,6 @@ class Books:
         self, reports: Iterable[BrokerReport], now_ns: int, *, unasked: bool = False, answer: bool = False
     ) -> None:
         """Take in what a broker said, durably."""
-        self.stale = True
         self.take(reports, now_ns, answer=answer)
         if self.pending:
             with self.durable(unasked=unasked):

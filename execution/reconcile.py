@@ -100,7 +100,7 @@ class _Sums:
                 continue
             settled = "halted: no average price is told, so it cannot be taken over" if take else "halted"
             questions.append(
-                Difference("quantity", symbol, f"{from_nano(have)}", f"{from_nano(want.qty_nano)}", settled)
+                Difference("quantity", symbol, f"{from_nano(have):f}", f"{from_nano(want.qty_nano):f}", settled)
             )
         return questions
 
@@ -110,13 +110,15 @@ class _Sums:
         amount = 0 if theirs is None else theirs - mine
         rounding = unit_nano * (self._view.since_cash + len(self._found.executions))
         if amount and not take and abs(amount) > rounding:
-            return [Difference("cash", "cash", f"{from_nano(mine)}", f"{from_nano(mine + amount)}", "halted")]
+            return [Difference("cash", "cash", f"{from_nano(mine):f}", f"{from_nano(mine + amount):f}", "halted")]
         if amount or opening:
             reason = take.replace("position", "balance") or "rounding of fills"
             self.moves.append(cash_move(self._ours, self._view, self._statement, amount, reason))
         if amount:
             self._found.differences.append(
-                Difference("cash", "cash", f"{from_nano(mine)}", f"{from_nano(mine + amount)}", self.moves[-1].reason)
+                Difference(
+                    "cash", "cash", f"{from_nano(mine):f}", f"{from_nano(mine + amount):f}", self.moves[-1].reason
+                )
             )
         return []
 
@@ -130,7 +132,7 @@ class _Sums:
             mine = self._after.averages.get(held.symbol, 0)
             if held.symbol in self._after.touched or not average_differs(mine, held.avg_price_nano):
                 continue
-            numbers = (f"{from_nano(mine)}", f"{from_nano(held.avg_price_nano)}")
+            numbers = (f"{from_nano(mine):f}", f"{from_nano(held.avg_price_nano):f}")
             if agreed:
                 settled = "kept: quantity and cash agree, so only the way of averaging differs"
                 self._found.differences.append(Difference("average_price", held.symbol, *numbers, settled))
