@@ -10,6 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.scratch import scratch_python
+
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,15 +23,10 @@ _PEER = "nautilus_trader==1.221.0"
 def main() -> int:
     """Install it beside what the project has, and measure."""
     with tempfile.TemporaryDirectory(prefix="outcry-nautilus-") as name:
-        python = Path(name) / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", name], check=True)
-        done = subprocess.run([str(python), "-m", "pip", "install", "--quiet", _PEER], check=False)
-        if done.returncode:
+        python = scratch_python(Path(name), _PEER, "nautilus_trader")
+        if python is None:
             sys.stderr.write(f"{_PEER} cannot be installed here, so there is nothing to measure beside\n")
             return 2
-        inside = next((Path(name) / "lib").glob("python3*")) / "site-packages"
-        ours = [path for path in sys.path if path.endswith("site-packages")]
-        (inside / "zz_project.pth").write_text("\n".join(ours) + "\n", encoding="utf-8")
         return subprocess.run([str(python), "-m", "outcry", "bench", "gate"], cwd=ROOT, check=False).returncode
 
 
