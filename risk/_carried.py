@@ -39,7 +39,7 @@ class Known(msgspec.Struct, frozen=True):
     """What has to be remembered of an approved order."""
 
     strategy: str
-    legged: bool
+    awaits_legs: bool
 
 
 class Approval(msgspec.Struct):

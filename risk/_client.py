@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from bus.clock import NS
-from bus.messages import OrderEvent, OrderIntent, Snapshot, TradingState
+from bus.messages import OrderEvent, OrderIntent, Side, Snapshot, TradingState
 from risk import standing
 from risk._carried import Approval, Carried, Known, expire
 from risk._losses import Losses
@@ -29,6 +29,8 @@ MessageKind: TypeAlias = Literal["submit", "replace", "cancel"]
 _MINUTE_NS = 60 * NS
 _MANY = 4096
 _LEGS = "/legs"
+_ENTRIES = frozenset({"bracket", "oto"})
+"""Classes whose legs come once the entry is over: until they are there, what it filled is promised to them."""
 
 
 class ClientState:
@@ -60,6 +62,8 @@ class ClientState:
         self._known: dict[str, Known] = {}
         self._owners: dict[str, tuple[str, str]] = {}
         self._placed: dict[tuple[str, str], set[str]] = {}
+        self._promised: dict[str, tuple[str, Side, int]] = {}
+        self._covered: set[str] = set()
         self._times: deque[int] = deque()
         self._messages: deque[int] = deque()
         self._approvals: list[Approval] = []
@@ -100,7 +104,7 @@ class ClientState:
             group = old.group or intent.replaces
             book.regroup(intent.replaces, group)
         book.reserve(intent, price_nano, expires_ns, group)
-        self._known[key] = Known(intent.strategy, intent.order_class != "simple")
+        self._known[key] = Known(intent.strategy, intent.order_class in _ENTRIES)
         self._owners[key] = intent.strategy, intent.symbol
         self._desk.resting.approved(self._spec.client, intent)
         if intent.order_class == "oco":
@@ -195,9 +199,14 @@ class ClientState:
         self._opening = self._opening and event.origin == "synthetic"
         if event.origin == "leg":
             self.facts.legs.add(key)
-            parent = self._known.get(event.group.removesuffix(_LEGS))
+            entry = event.group.removesuffix(_LEGS)
+            parent = self._known.get(entry)
             if parent is not None:
                 self._owners.setdefault(key, (parent.strategy, symbol))
+                self._covered.add(entry)
+                self._promise(entry, symbol, event.side, 0)
+        elif key in self._known and self._known[key].awaits_legs and key not in self._covered:
+            self._promise(key, symbol, "sell" if event.side == "buy" else "buy", event.filled_nano)
         works = key in book.reserved
         self._desk.resting.happened(self._spec.client, event, works=works)
         owner = self._owners.get(key)
@@ -206,6 +215,21 @@ class ClientState:
             used.setdefault(symbol, InUse()).position_nano += book.position(symbol) - before
             self._use(key)
         self._refresh()
+
+    def _promise(self, entry: str, symbol: str, side: Side, nano: int) -> None:
+        """Set what the legs of an entry are going to take, until they are there themselves."""
+        if nano or entry in self._promised:
+            self.book.promise(entry, symbol, side, nano)
+            self._promised[entry] = (symbol, side, nano)
+            if nano == 0:
+                del self._promised[entry]
+            self._use(entry)
+
+    def _forget_promises(self) -> None:
+        """At an instant that the gateway has come to, an entry that is over has its legs, or gets none any more."""
+        for entry, (symbol, side, _) in list(self._promised.items()):
+            if entry not in self.book.reserved:
+                self._promise(entry, symbol, side, 0)
 
     def release(self, client_order_id: str) -> None:
         """Release an order that was never sent and never can be: its ticket is over, by execution's own clock."""
@@ -265,6 +289,7 @@ class ClientState:
         now_ns, facts, limits = snapshot.now_ns, self.facts, self._spec.limits
         self._approvals.clear()
         self._new_strategies.clear()
+        self._forget_promises()
         facts.now_ns, facts.session_open = now_ns, session_open
         self.book.mark(snapshot)
         self._price(frozenset(snapshot.halted))
@@ -360,6 +385,10 @@ class ClientState:
                 buys += held.remaining_nano
             else:
                 sells += held.remaining_nano
+        for entry, (of, side, nano) in self._promised.items():
+            if of == symbol and self._owners.get(entry) == owner:
+                group = side, entry + _LEGS
+                most[group] = max(most.get(group, 0), nano)
         for (side, _), nano in most.items():
             if side == "buy":
                 buys += nano

@@ -18,6 +18,8 @@ __all__ = ["Book", "Holding", "Price", "Reservation", "is_whole", "newest_prices
 
 _DONE = frozenset({"filled", "canceled", "replaced", "expired", "rejected"})
 _NEVER_NS = 2**63 - 1
+_LEGS = "/legs"
+_PROMISE = "promised"
 _GroupKey: TypeAlias = tuple[str, str, Side]
 
 
@@ -137,6 +139,18 @@ class Book:
             self._count(client_order_id, held, remaining)
             self._revalue(held.symbol)
 
+    def promise(self, entry_id: str, symbol: str, side: Side, nano: int) -> None:
+        """Set what the legs of an entry will sell or buy before they are there; with its legs, the largest counts.
+
+        Args:
+            entry_id: The entry's client order id.
+            symbol: What of.
+            side: The legs' side.
+            nano: How much of it the entry has filled; 0 when its legs are there, or are not to come.
+        """
+        self._member(f"{entry_id}{_LEGS}", symbol, side, _PROMISE, nano)
+        self._revalue(symbol)
+
     def unsent(self, now_ns: int) -> list[str]:
         """Return the orders whose ticket has expired and of which execution has not told."""
         return [key for key, held in self.reserved.items() if not held.seen and held.expires_ns < now_ns]
@@ -225,23 +239,30 @@ class Book:
 
     def _count(self, client_order_id: str, held: Reservation, remaining_nano: int) -> None:
         """Set what is left of an order; of a group, the largest counts."""
-        change = remaining_nano - held.remaining_nano
         if held.group:
-            key = (held.group, held.symbol, held.side)
-            members = self._groups.setdefault(key, {})
-            before = max(members.values(), default=0)
-            members[client_order_id] = remaining_nano
-            if remaining_nano == 0:
-                del members[client_order_id]
-            change = max(members.values(), default=0) - before
-            if not members:
-                del self._groups[key]
-        held.remaining_nano = remaining_nano
-        holding = self.holding(held.symbol)
-        if held.side == "buy":
-            holding.buys_nano += change
+            self._member(held.group, held.symbol, held.side, client_order_id, remaining_nano)
         else:
-            holding.sells_nano += change
+            self._add(held.symbol, held.side, remaining_nano - held.remaining_nano)
+        held.remaining_nano = remaining_nano
+
+    def _member(self, group: str, symbol: str, side: Side, name: str, nano: int) -> None:
+        """Set what is left of one of a group."""
+        key = (group, symbol, side)
+        members = self._groups.setdefault(key, {})
+        before = max(members.values(), default=0)
+        members[name] = nano
+        if nano == 0:
+            del members[name]
+        self._add(symbol, side, max(members.values(), default=0) - before)
+        if not members:
+            del self._groups[key]
+
+    def _add(self, symbol: str, side: Side, nano: int) -> None:
+        holding = self.holding(symbol)
+        if side == "buy":
+            holding.buys_nano += nano
+        else:
+            holding.sells_nano += nano
 
     def _trade(self, event: OrderEvent, fill: Fill) -> None:
         known = fill.symbol in self._instruments and is_whole(fill.qty_nano, fill.price_nano, fill.fee_nano)

@@ -174,7 +174,8 @@ def judge(intent: OrderIntent, cycle: int, facts: Facts) -> str:  # noqa: C901 -
             return _known(facts.paced)
         if not (terms.orders_today < terms.most_orders_today):
             return "symbol_orders_per_day"
-        twin = facts.twins.get((intent.symbol, intent.side, order_type, qty, limit) if plain else content(intent))
+        alone = plain and intent.replaces == ""
+        twin = facts.twins.get((intent.symbol, intent.side, order_type, qty, limit) if alone else content(intent))
         if twin is not None:
             if not (facts.now_ns - twin.last_ns >= limits.duplicate_window_ns):
                 return "duplicate"

@@ -85,6 +85,7 @@ REQUIREMENTS.update(
         "gate:order-id": "The judge derives the same order ids as everybody else.",
         "state:undo": "Taking an approval back leaves the state as if it had never been.",
         "state:worst": "Whatever happens, what is reserved is never below what the working orders could still do.",
+        "state:promised": "What an entry filled is promised to its legs until they are there, or are not to come.",
         "state:group": "Orders of one group are reserved as the largest of them, not as their sum.",
         "state:bust": "A bust undoes the fill it names, and a correction puts the true one in its place.",
         "state:cash": "A deposit moves what losses are counted from; money that is taken out counts as a loss.",
