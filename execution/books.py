@@ -70,6 +70,7 @@ class Books:
         self.settling = journal.meta("settling")
         self.untold = journal.untold()
         self._written = len(book.events)
+        self._clock_written = self.clock
         self._alarms: list[str] = []
         self.ledger: Ledger | None = None
         self.stale = False
@@ -108,7 +109,14 @@ class Books:
             self.untold += [event.seq for event in events]
         self._alarms.clear()
         self._written = len(self.book.events)
+        self._clock_written = self.clock
         self.stale = False
+
+    def keep_clock(self) -> None:
+        """Make the clock durable: somebody is told how far it is, and goes by it."""
+        if self.clock != self._clock_written:
+            with self.durable():
+                pass
 
     def commit(
         self, reports: Iterable[BrokerReport], now_ns: int, *, unasked: bool = False, answer: bool = False

@@ -46,7 +46,9 @@ class Dealer:
             JournalError: Before anything was sent; or after, and then the broker is asked what it has.
         """
         books = self._books
-        books.stale = True
+        if any(ticketed.intent.replaces for ticketed in orders):
+            # What an order has filled decides whether it is replaced: hear the newest first.
+            books.commit(asking.drained(self._broker), now_ns, unasked=True)
         calls: list[Order] = []
         with books.durable():
             for ticketed in orders:
@@ -103,7 +105,15 @@ class Dealer:
             return "one of the two waits here and the other at the broker; cancel the order and send a new one"
         if old.sent and not self._offered.replaces:
             return f"{self._offered.name} does not replace orders; cancel the order and send a new one"
+        if self._filled_since(old, intent.decided_ns):
+            return f"order {intent.replaces} filled after this was judged; ask the gate again"
         return ""
+
+    def _filled_since(self, old: Order, decided_ns: int) -> bool:
+        """Whether an order has a fill that its replacement was judged without: the quantity would be too much."""
+        answered = self._books.journal.settled(decided_ns)
+        last = answered[1] if answered else 0
+        return any(e.fill is not None and e.time_ns >= decided_ns and e.seq > last for e in old.events)
 
     def _called(self, orders: Iterable[Order], now_ns: int) -> list[BrokerReport]:
         """Call the broker for orders that the journal has as sent."""

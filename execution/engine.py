@@ -3,7 +3,7 @@
 Not the door: ``execution.gateway`` decides what gets in. Conventions:
 
 - The clock is the last instant settled, which the feed confirmed.
-- An instant in which nothing happened is not written: its answer is computed again when it is asked for again.
+- An instant in which nothing happened is not written, unless the account is asked for: its answer is computed again.
 - What an instant caused is written before the next step of it is done; a restart in between finishes it first.
 - A broker that cannot be reached says nothing: the order stays or becomes UNKNOWN and is asked about at every instant.
 - What a broker tells between two instants is told by the next instant, and can be asked for at once by number.
@@ -278,11 +278,16 @@ class Engine:
         return Settled(now_ns, (), self._account_at(now_ns))
 
     def account(self, now_ns: int) -> Account:
-        """Return the account at an instant; 0 means the last one settled."""
+        """Return the account at an instant; 0 means the last one settled.
+
+        The gate releases an order whose ticket is over by the time of this answer, so that time outlives ``kill -9``: a
+        gateway that came back with an older clock would let the ticket in after all.
+        """
         if now_ns <= 0:
             self.broker()
         else:
             self.catch_up(now_ns)
+            self._books.keep_clock()
         return self._account_at(now_ns if now_ns > 0 else self._books.clock.now_ns)
 
     def _account_now(self, now_ns: int) -> Account:

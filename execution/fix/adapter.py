@@ -86,6 +86,9 @@ class FixBroker(Talk):
             refusal = entry.refusal(intent, self._instruments)
             if old is None:
                 refusal = refusal or f"order {before} is not known to this session"
+            elif any((fill.fill_id, before) not in self._told_fills for _, fill in self._store.fills(before)):
+                # OrderQty is counted from what has filled: with a fill that nobody was told of, it would be too much.
+                refusal = refusal or f"order {before} has filled since it was looked at; ask again"
             if old is None or (refusal := refusal or self._cannot_send()):
                 return _not_replaced(before, name, refusal)
 

@@ -182,3 +182,35 @@ def test_a_stop_that_waits_here_is_replaced_here(tmp_path: Path) -> None:
     assert "waits here and the other at the broker" in desk.send(1, crossed)[1].reason
     assert [name for word, name in venue.calls if word == "submit"] == [resting.client_order_id]
     desk.close()
+
+
+@pytest.mark.requirement("execution:replace:refused")
+@pytest.mark.parametrize("heard", [False, True])
+def test_an_order_that_filled_after_its_replacement_was_judged_is_not_replaced(tmp_path: Path, heard: bool) -> None:
+    venue = Venue()
+    desk, old = started(tmp_path, venue)
+    new = replacing(old, 1, 1)
+    venue.fill(old.client_order_id, to_nano(40), to_nano(90))
+    if heard:
+        desk.gateway.engine.listen(ask=False)
+    events = desk.send(1, new)
+    assert [(event.kind, event.status) for event in events] == [("sent", "in_flight"), ("rejected", "rejected")]
+    assert "filled after this was judged" in events[-1].reason
+    assert statuses(desk, old) == ["partially_filled"], "it works on as it was"
+    assert new.client_order_id not in venue.orders
+    desk.settle(2)
+    desk.send(2, replacing(old, 2, 2))
+    assert statuses(desk, old) == ["replaced"], "judged anew, with the fill, it is"
+    desk.close()
+
+
+@pytest.mark.requirement("execution:replace:both")
+def test_what_filled_in_the_instant_that_the_gate_judged_after_does_not_hinder_a_replacement(tmp_path: Path) -> None:
+    venue = Venue()
+    desk, old = started(tmp_path, venue)
+    venue.fill(old.client_order_id, to_nano(40), to_nano(90))
+    told = desk.settle(2).events
+    assert [event.kind for event in told] == ["fill"]
+    desk.send(2, replacing(old, 1, 2))
+    assert statuses(desk, old) == ["replaced"]
+    desk.close()

@@ -12,7 +12,7 @@ import pytest
 from bus.codec import canonical
 from bus.errors import RemoteError
 from bus.fixed import to_nano
-from bus.messages import GetAccount, OrderEvents, OrderIntent, Ticket, TicketedOrder
+from bus.messages import Account, GetAccount, OrderEvents, OrderIntent, Ticket, TicketedOrder
 from risk.tickets import Signer, publish_public_key
 from tests.execution.desk import MINUTE, Desk, at, bar, cancel_all, day, dump, gateway_spec, intent, ticketed
 
@@ -36,8 +36,8 @@ def started(folder: Path) -> Desk:
 
 def state(desk: Desk) -> str:
     """A digest of every row of the journal, and the account."""
+    account = desk.client.call(GetAccount(desk.gateway.engine.now_ns))  # first: it makes the clock durable
     rows = dump(desk.spec.database)
-    account = desk.client.call(GetAccount(desk.gateway.engine.now_ns))
     return hashlib.sha256(repr((rows, account)).encode()).hexdigest()
 
 
@@ -236,3 +236,18 @@ def test_an_order_judged_under_other_limits_is_refused_and_a_cancel_is_not(tmp_p
     )
     assert len(tightened.call(cancel_all(desk.signer, at(1)), OrderEvents).events) == 1
     tightened.close()
+
+
+@pytest.mark.requirement("execution:tickets:refused")
+def test_a_ticket_that_was_over_when_the_account_was_told_is_over_after_a_restart_too(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    good = ticketed(desk.signer, intent(0, 3))
+    desk.settle(5)  # nothing happened: by itself it leaves no trace
+    assert desk.call(GetAccount(at(5)), Account).now_ns == at(5), "by this answer the gate may release the order"
+    desk.close()
+    again = Desk(tmp_path, desk.feed.ticks, signer=desk.signer, now_ns=at(5))
+    (event,) = again.send(3, good)
+    assert event.reason.startswith("ticket: ")
+    assert "is good from" in event.reason
+    assert not again.gateway.engine.book.orders
+    again.close()
