@@ -107,7 +107,7 @@ def overfilled(book: OrderBook, order: Order) -> str:
     if rest >= 0:
         return ""
     return (
-        f"legs of {parent.intent.client_order_id} filled {from_nano(-rest)} more than it has; "
+        f"legs of {parent.intent.client_order_id} filled {from_nano(-rest):f} more than it has; "
         "the position is beyond flat: look at it"
     )
 
@@ -151,7 +151,7 @@ def _rest(parent: Order, legs: list[Order]) -> int:
 def _by_us(order: Order) -> bool:
     """Whether an order was ended to make room for the next number, and not by somebody else after that failed."""
     for event in reversed(order.events):
-        if event.kind == "cancel_rejected":
+        if event.kind == "cancel_rejected" and event.status not in FINAL:
             return False
         if event.reason.startswith(LEG_REASON):
             return True

@@ -99,7 +99,8 @@ class Order:
         if fill is None:
             return
         self.reports[fill.fill_id] = fill
-        root = self.roots[fill.fill_id] = self.roots.get(fill.refers_to, fill.fill_id)
+        root = fill.fill_id if event.kind == "fill" else self.roots.get(fill.refers_to, fill.fill_id)
+        self.roots[fill.fill_id] = root
         if event.kind == "bust":
             self.fills.pop(root, None)
         else:

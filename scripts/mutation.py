@@ -94,7 +94,7 @@ GROUPS = (
             "execution/states.py",
             "execution/waiting.py",
         ),
-        ("tests/execution",),
+        ("tests/execution", "tests/brokers/test_paper_fills.py", "tests/brokers/test_paper_rules.py"),
     ),
 )
 _LEFT_OUT = ("killed", "services", "live_day", "model", "garbage")
