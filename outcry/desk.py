@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from bus.clock import NS, iso, wall_ns
 from bus.endpoints import ipc_directory, tcp_directory
@@ -20,17 +22,24 @@ from bus.errors import OutcryError, UsageError
 from bus.messages import DayInfo, Progress
 from outcry.link import NurseryLink
 from outcry.logs import OneLine
-from outcry.rundir import RunDir, RunFile, make_socket_folder, process_start, write_atomically
+from outcry.rundir import RunDir, RunFile, make_socket_folder, process_start, specs_digests, write_atomically
 from outcry.stages import kind_of
 
 if TYPE_CHECKING:
-    import msgspec
-
     from outcry.config import Config
-    from outcry.plan import Terms
-    from outcry.supervisor import Outcome
+    from outcry.outcome import Outcome
 
-__all__ = ["SAMPLE_SEED", "PreparedDesk", "content_of", "log_to", "parse_speed", "prepare", "supervise", "two_keys"]
+__all__ = [
+    "SAMPLE_SEED",
+    "PreparedDesk",
+    "content_of",
+    "day_info",
+    "log_to",
+    "parse_speed",
+    "prepare",
+    "supervise",
+    "two_keys",
+]
 
 SAMPLE_SEED = 7
 """Which of the invented days is the built-in one."""
@@ -43,18 +52,30 @@ class PreparedDesk:
     """What is known once everything that a person gave has been checked.
 
     Attributes:
+        config: The configuration.
         day: The day's folder; None for a live market.
-        mode: ``replay`` on a day; on a live market ``paper``, or ``live`` with both keys to real money.
+        run_dir: The run's folder.
+        specs: Stage → its spec, in the order in which stages are started.
+        start: What ``run.json`` says at the start, but for the endpoints.
+        info: What is known of the day; None where nobody has looked yet.
     """
 
     config: Config
-    info: DayInfo
     day: Path | None
     run_dir: Path
-    run_id: str
-    terms: Terms
     specs: dict[str, msgspec.Struct]
-    mode: Literal["replay", "paper", "live"]
+    start: RunFile
+    info: DayInfo | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.start.run_id
+
+    @property
+    def mode(self) -> str:
+        """``replay`` on a day; on a live market ``paper``, or ``live`` with both keys to real money."""
+        return self.start.mode
 
 
 def parse_speed(text: str) -> float:
@@ -106,6 +127,19 @@ def _start_ns(info: DayInfo, start: str) -> int:
     return int(moment.timestamp()) * NS
 
 
+def day_info(day: Path, symbols: tuple[str, ...]) -> DayInfo:
+    """Return what is known of a day.
+
+    Raises:
+        DayError: The day is missing, broken or unsealed.
+        ConfigError: A symbol the day does not have.
+    """
+    from feed.format import load_day
+    from feed.store import DayStore
+
+    return DayStore(load_day(day), symbols).info()
+
+
 def prepare(
     config: Config, day: Path | None, folder: RunDir, speed: float, *, tools: bool = False, start: str = ""
 ) -> PreparedDesk:
@@ -138,16 +172,13 @@ def prepare(
         run_dir = folder.settle(run_id)
         start_ns = 0
     else:
-        from feed.format import load_day
-        from feed.store import DayStore
-
         if day is None:
             from feed.sample import write_sample
 
             day = write_sample(folder.path / "day", seed=SAMPLE_SEED)
         else:
             day = day.absolute()
-        info = DayStore(load_day(day), config.desk.symbols).info()
+        info = day_info(day, config.desk.symbols)
         start_ns = _start_ns(info, start) if tools else 0
         run_id = run_id_of(config, terms, info.day_id)
         before = folder.path
@@ -157,23 +188,24 @@ def prepare(
     specs = make_specs(config, terms, info, day, run_dir, run_id, speed, tools=tools, start_ns=start_ns)
     write_specs(run_dir, specs)
     write_atomically(run_dir / "config.json", config.model_dump_json(indent=2).encode() + b"\n")
-    return PreparedDesk(config, info, day, run_dir, run_id, terms, specs, config.desk.mode if live else "replay")
+    begin = RunFile(
+        run_id=run_id,
+        day=info.day_id,
+        kind=info.kind,
+        mode=config.desk.mode if live else "replay",
+        model=config.model.name,
+        state="starting",
+        supervisor=os.getpid(),
+        supervisor_start=process_start(os.getpid()),
+        started=iso(wall_ns()),
+        specs=specs_digests(run_dir, specs),
+    )
+    return PreparedDesk(config, day, run_dir, specs, begin, info)
 
 
 def content_of(desk: PreparedDesk, endpoints: dict[str, str]) -> RunFile:
     """Return what ``run.json`` says at the start."""
-    return RunFile(
-        run_id=desk.run_id,
-        day=desk.info.day_id,
-        kind=desk.info.kind,
-        mode=desk.mode,
-        model=desk.config.model.name,
-        state="starting",
-        supervisor=os.getpid(),
-        supervisor_start=process_start(os.getpid()),
-        endpoints=endpoints,
-        started=iso(wall_ns()),
-    )
+    return msgspec.structs.replace(desk.start, endpoints=endpoints)
 
 
 def log_to(run_dir: Path) -> None:
@@ -201,10 +233,16 @@ def supervise(desk: PreparedDesk, link: NurseryLink, on_progress: Callable[[Prog
         tidy_databases,
         write_confinement,
     )
-    from outcry.supervisor import Patience, Supervisor
+    from outcry.outcome import Patience
+    from outcry.supervisor import Supervisor
 
     bus, patience = desk.config.bus, desk.config.supervisor
-    sockets = make_socket_folder() if bus.transport == "ipc" else None
+    secrets = {name: value for name, value in os.environ.items() if name.startswith(_KEYS)}
+
+    def tell(sockets: Path | None) -> None:
+        link.begin(desk.run_dir, sockets, secrets)
+
+    sockets = make_socket_folder(tell) if bus.transport == "ipc" else None
     try:
         more = tuple(name for name in desk.specs if kind_of(name) != name)
         if sockets is not None:
@@ -218,7 +256,7 @@ def supervise(desk: PreparedDesk, link: NurseryLink, on_progress: Callable[[Prog
             content_of(desk, endpoints),
             sockets,
             link,
-            secrets={name: value for name, value in os.environ.items() if name.startswith(_KEYS)},
+            secrets=secrets,
             stages=tuple(desk.specs),
             patience=Patience(
                 heartbeat_s=patience.heartbeat_s,

@@ -5,10 +5,11 @@ Not the record of what happened in the run: that is the event log and the journa
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -16,12 +17,13 @@ import msgspec
 
 from bus.clock import iso, wall_ns
 from bus.errors import ConfigError, UsageError
-from bus.ids import token_hex
+from bus.ids import digest, token_hex
 
 __all__ = [
     "state_folder",
     "RunDir",
     "RunFile",
+    "RunLock",
     "RunState",
     "is_alive",
     "live_run",
@@ -29,6 +31,7 @@ __all__ = [
     "parent_of",
     "process_start",
     "read_run_file",
+    "specs_digests",
     "write_atomically",
     "write_run_file",
 ]
@@ -58,6 +61,11 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
         restarts: How many times a stage was started again.
         message: Why it failed, for people.
         started: When, UTC.
+        starts: Stage name, or ``nursery``, → that process's start in kernel ticks, as ``supervisor_start``.
+        specs: Stage name → the digest of its spec, so that a run is never taken up with others; in the order in which
+            the stages are started.
+        continued: How many times the run was taken up again after its supervisor had ended.
+        told: Whether the summary and the report of the whole run are written.
     """
 
     run_id: str
@@ -74,6 +82,10 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     message: str = ""
     started: str = ""
+    starts: dict[str, int] = {}
+    specs: dict[str, str] = {}
+    continued: int = 0
+    told: bool = False
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -104,6 +116,38 @@ def read_run_file(run_dir: Path) -> RunFile:
         ) from error
     except (OSError, msgspec.DecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}; name another run with --run-dir") from error
+
+
+def specs_digests(run_dir: Path, stages: Iterable[str]) -> dict[str, str]:
+    """Return stage → the digest of its spec, as it is on disk."""
+    return {stage: digest((run_dir / "specs" / f"{stage}.json").read_bytes()) for stage in stages}
+
+
+class RunLock:
+    """Whose run a folder is as long as a process lives: the kernel takes it back, however the process ends."""
+
+    def __init__(self, run_dir: Path) -> None:
+        """Take it; the folder itself is locked, so that no file is left.
+
+        Raises:
+            UsageError: Another process has it.
+            OSError: The folder cannot be opened.
+        """
+        self._fd = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise UsageError(
+                f"another `outcry run` is at work in {run_dir}; wait until it has ended (`outcry status --run-dir "
+                f"{run_dir}` tells how far it is), or name another folder"
+            ) from error
+
+    def close(self) -> None:
+        """Give it back; may be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _live_stat(pid: int) -> list[str]:
@@ -190,6 +234,7 @@ class RunDir:
             raise UsageError(
                 f"--run-dir {self.path} cannot be made: {error.strerror}; name a folder that you can write to"
             ) from error
+        self._lock = RunLock(self.path)
 
     def settle(self, run_id: str) -> Path:
         """Give an unnamed folder its lasting name and return it."""
@@ -202,8 +247,13 @@ class RunDir:
                     break
         return self.path
 
+    def close(self) -> None:
+        """Let others have the folder; may be called twice."""
+        self._lock.close()
+
     def discard(self) -> None:
         """Remove what was made, when the run was refused before it began."""
+        self.close()
         if self._made:
             shutil.rmtree(self.path, ignore_errors=True)
         else:
@@ -211,19 +261,26 @@ class RunDir:
                 shutil.rmtree(self.path / name, ignore_errors=True)
 
 
-def make_socket_folder() -> Path:
+def make_socket_folder(tell: Callable[[Path], None] | None = None) -> Path:
     """Return a new private folder (0700) whose path is short enough for a socket.
+
+    Args:
+        tell: Told the folder's path before it is made: who is to remove it knows of it, whenever this process dies.
 
     Raises:
         ConfigError: No temporary folder is short enough or writable.
     """
-    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - short enough for a socket; mkdtemp makes a private folder in it
-        if len(base) + len("/outcry-12345678") + _LONGEST_NAME > _MAX_SOCKET_PATH:
+    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - short enough for a socket; the folder made in it is new, private and has a name nobody can guess
+        path = Path(base) / f"outcry-{token_hex(5)}"
+        if len(str(path)) + _LONGEST_NAME > _MAX_SOCKET_PATH:
             continue
+        if tell is not None:
+            tell(path)
         try:
-            return Path(tempfile.mkdtemp(prefix="outcry-", dir=base))
+            path.mkdir(mode=0o700)
         except OSError:
             continue
+        return path
     raise ConfigError(
         f"no temporary folder can hold sockets: a path may have {_MAX_SOCKET_PATH} characters and must be writable; "
         "set TMPDIR to a short writable folder, or bus.transport to 'tcp'"

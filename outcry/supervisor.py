@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +26,7 @@ from bus.messages import GetRiskState, Heartbeat, Message, Progress, RiskState, 
 from bus.zmq_transport import ZmqTransport
 from outcry.failure import Failure, decode_failure
 from outcry.link import NurseryLink
+from outcry.outcome import Outcome, Patience
 from outcry.rundir import RunFile, RunState, parent_of, process_start, write_run_file
 from outcry.stages import ORCHESTRATOR, STAGES
 
@@ -39,44 +40,11 @@ _NURSERY_RESTARTS = 3
 _NEVER_READY_RESTARTS = 2
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for what, in seconds, and how often to start a stage again."""
-
-    heartbeat_s: float = 5.0
-    busy_s: float = 60.0
-    start_s: float = 30.0
-    stop_s: float = 5.0
-    restarts: int = 8
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        exit_code: 0 done, 1 or 2 failed (``failure`` says why), 3 killed by the switch, 130 interrupted.
-        done: What the orchestrator said last.
-        failure: Why it failed.
-        stages: Stage → its last process id.
-        restarts: How many stages were started again.
-        first_decision_ns: The monotonic time of the first finished cycle, 0 when there was none.
-        risk: The gate's last state.
-    """
-
-    exit_code: int
-    done: RunDone | None = None
-    failure: Failure | None = None
-    stages: Mapping[str, int] = field(default_factory=dict[str, int])
-    restarts: int = 0
-    first_decision_ns: int = 0
-    risk: RiskState | None = None
-
-
 @dataclass
 class _Child:
     name: str
     pid: int = 0
+    start: int = 0
     alive: bool = False
     killed: bool = False
     ready: bool = False
@@ -123,6 +91,7 @@ class Supervisor:
         self._content = content
         self._sockets = sockets
         self._link = link
+        self._link_start = process_start(link.pid)
         self._new_link = new_link
         self._secrets = secrets
         self._patience = patience or Patience()
@@ -171,9 +140,8 @@ class Supervisor:
         elif risk is not None and risk.killed:
             code = 3
         self._write(state)
-        restarts = sum(child.restarts for child in self._children.values()) + self._nursery_restarts
         pids = {child.name: child.pid for child in self._children.values()}
-        return Outcome(code, self._done, self._failure, pids, restarts, self._first_ns, risk)
+        return Outcome(code, self._done, self._failure, pids, self._restarts, self._first_ns, risk)
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupts += 1
@@ -211,6 +179,7 @@ class Supervisor:
         if "spawned" in report:
             child = self._children[report["spawned"]]
             child.pid, child.alive, child.killed = int(report["pid"]), True, False
+            child.start = process_start(child.pid)
             self._liveness.expect(child.name, monotonic_ns())
         elif "exited" in report:
             child = self._children[report["exited"]]
@@ -274,6 +243,8 @@ class Supervisor:
         self._nursery_restarts += 1
         _LOG.warning("the fork server died and its stages with it; starting all again")
         self._link = self._new_link()
+        self._link_start = process_start(self._link.pid)
+        self._write(self._written_state or "starting")  # before it has stages: who takes the run up waits for it
         self._link.begin(self._run_dir, self._sockets, self._secrets)
         for child in self._children.values():
             child.alive = False
@@ -380,8 +351,13 @@ class Supervisor:
     # --- run.json -------------------------------------------------------------------------------------------------
 
     @property
-    def _written_state(self) -> str:
-        return self._written.state if self._written is not None else ""
+    def _written_state(self) -> RunState | None:
+        return self._written.state if self._written is not None else None
+
+    @property
+    def _restarts(self) -> int:
+        own = sum(child.restarts for child in self._children.values()) + self._nursery_restarts
+        return self._content.restarts + own
 
     def _write(self, state: RunState) -> None:
         content = msgspec.structs.replace(
@@ -389,7 +365,9 @@ class Supervisor:
             state=state,
             nursery=self._link.pid,
             stages={child.name: child.pid for child in self._children.values() if child.pid},
-            restarts=sum(child.restarts for child in self._children.values()) + self._nursery_restarts,
+            starts={child.name: child.start for child in self._children.values() if child.pid}
+            | {"nursery": self._link_start},
+            restarts=self._restarts,
             message=self._failure.message if self._failure else "",
         )
         if content != self._written:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def run(given: argparse.Namespace) -> int:
     live = is_alive(content)
     state = content.state if live or content.state in ("done", "failed", "stopped") else "dead"
     risk = gate_state(content) if live else None
+    go_on = "" if live else _how_to_go_on(run_dir, content)
     told: dict[str, Any] = {
         "run_id": content.run_id,
         "run_dir": str(run_dir),
@@ -67,6 +69,8 @@ def run(given: argparse.Namespace) -> int:
         "restarts": content.restarts,
         "stages": content.stages,
         "supervisor": content.supervisor,
+        "continued": content.continued,
+        "go_on": go_on,
         "gate": _gate(risk),
     }
     if given.json:
@@ -74,9 +78,12 @@ def run(given: argparse.Namespace) -> int:
         return 0
     label = "  *** SYNTHETIC DATA: not a market ***" if content.kind == "synthetic" else ""
     print(f"{content.run_id}  {state}  {content.mode} of {content.day}, model {content.model}{label}")
-    print(f"{run_dir}, started {content.started}, restarts {content.restarts}")
+    again = f", taken up again {content.continued} times" if content.continued else ""
+    print(f"{run_dir}, started {content.started}, restarts {content.restarts}{again}")
     if content.message:
         print(content.message)
+    if go_on:
+        print(f"it did not come to its end; go on with it: {go_on}")
     for stage, pid in content.stages.items():
         alive = "running" if live and process_start(pid) else "gone"
         print(f"  {stage:<14}{pid:>8}  {alive}")
@@ -86,6 +93,13 @@ def run(given: argparse.Namespace) -> int:
         for line in risk.kills:
             print(f"  {scope_text(line.client, line.strategy)}: {line.state} ({line.reason}, by {line.by})")
     return 0
+
+
+def _how_to_go_on(run_dir: Path, content: RunFile) -> str:
+    """Return the command that takes a run up again, empty where there is nothing to go on with."""
+    if (content.state == "done" and content.told) or "analyst" not in content.specs:
+        return ""
+    return f"outcry run --continue {shlex.quote(str(run_dir))}{' --live' if content.mode == 'live' else ''}"
 
 
 def _gate(risk: RiskState | None) -> dict[str, Any] | None:

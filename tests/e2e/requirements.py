@@ -24,4 +24,6 @@ REQUIREMENTS: dict[str, str] = {
     "mcp:audit": "Every call of a client is on record.",
     "mcp:one-question": "The same question through five servers and three stages is one vendor call, with one answer.",
     "run:clients": "Clients of one desk are judged, filled, killed and told of each by itself, under one gate.",
+    "run:killed-supervisor": "A run whose supervisor was killed is taken up and ends with the same trace and journals.",
+    "run:continue-stopped": "A run that was stopped with Ctrl-C can go on to the end it would have had.",
 }

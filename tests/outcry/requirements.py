@@ -65,4 +65,9 @@ REQUIREMENTS: dict[str, str] = {
     "doctor:config": "The doctor checks the configuration that it is given.",
     "doctor:runs": "The doctor tells of runs that are neither alive nor ended.",
     "doctor:exit": "The doctor's exit code says whether something fails.",
+    "continue:same": "A run that did not end is taken up with the specs it was started with, and with no others.",
+    "continue:refused": "A folder that cannot be taken up is refused with the reason, and is left as it was.",
+    "continue:live": "A run for real money asks for both keys again, and none ever becomes one.",
+    "continue:left": "Of the run before no process, socket or half-written file is left, and nobody else is harmed.",
+    "continue:status": "Status tells how to go on with a run that did not come to its end.",
 }
