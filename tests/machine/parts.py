@@ -169,6 +169,8 @@ class House(Venue):
         self.prices: dict[str, int] = {}
         self.heard: set[str] = set()
         self.deaf = 0
+        self.sender_ns = 0
+        """The clock of the gateway whose call this is: what tickets are good by."""
         self.done: set[str] = set()
         """Mishaps that came to pass."""
 
@@ -184,8 +186,12 @@ class House(Venue):
         return HouseBroker(self)
 
     def arrive(self, intent: OrderIntent) -> Received:
-        self.arrivals.append(Arrival(self.client, intent, self.now_ns))
+        self.arrivals.append(Arrival(self.client, intent, self.sender_ns))
         return super().arrive(intent)
+
+    def asked_for(self) -> int:
+        """Return how many orders came that are nobody's legs: legs come whenever their gateway is asked anything."""
+        return sum(not arrival.intent.parent_id for arrival in self.arrivals)
 
     def fill(
         self, client_order_id: str, qty_nano: int, price_nano: int, fee_nano: int = 0, *, told: bool = True
@@ -230,12 +236,17 @@ class HouseBroker(VenueBroker):
     def replace(self, intent: OrderIntent, now_ns: int) -> tuple[BrokerReport, ...]:
         house = self._house
         old = house.orders.get(intent.replaces)
+        house.sender_ns = now_ns
         if old is not None and house.unheard(intent.replaces):
             house.mishaps.add("refuse")  # it was about another rest; what was heard, the gateway has to heed itself
         try:
             return super().replace(intent, now_ns)
         finally:
             house.mishaps.discard("refuse")
+
+    def submit(self, intent: OrderIntent, now_ns: int) -> BrokerReport:
+        self._house.sender_ns = now_ns
+        return super().submit(intent, now_ns)
 
     def cancel(self, client_order_id: str, now_ns: int) -> BrokerReport:
         house = self._house

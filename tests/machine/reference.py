@@ -112,6 +112,9 @@ class Reference:
         too_late = replaced is not None and not (replaced.open and replaced.filled_nano == given.old_filled_nano)
         if name in house.orders or gateway is None or too_late:
             return False
+        before = given.row.intent.replaces
+        if before and before not in gateway.engine.book.orders and not self.may_come(client, before):
+            return False  # what it replaces will never be there
         order = gateway.engine.book.orders.get(name)
         return order.status not in FINAL if order is not None else given.row.expires_ns >= self.clock[client]
 

@@ -26,7 +26,7 @@ SETTINGS = settings(
     print_blob=True,
 )
 PARTS = {
-    "approved and placed": {"approved", "limit", "market", "simple", "replacement", "bracket", "oco"},
+    "approved and placed": {"approved", "limit", "market", "simple", "replacement", "bracket"},
     "denied": {"quantity", "order_notional", "price_collar", "position_limit", "self_trade", "reducing", "reduce_only"},
     "at the venue": {"a fill", "a fill that was not told", "lose_answer", "lose_request", "refuse", "fill_first"},
     "killed": {"killed gate", "killed alice", "killed bob", "restarted gate", "restarted alice", "restarted bob"},
