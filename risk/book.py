@@ -21,6 +21,8 @@ _NEVER_NS = 2**63 - 1
 _LEGS = "/legs"
 _PROMISE = "promised"
 _GroupKey: TypeAlias = tuple[str, str, Side]
+_FillKey: TypeAlias = tuple[str, str]
+"""A client order id and a fill's id: the id alone is one execution's at one broker for one day."""
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -99,8 +101,8 @@ class Book:
         self.up_nano = 0
         self.down_nano = 0
         self._groups: dict[_GroupKey, dict[str, int]] = {}
-        self._fills: dict[str, Fill | None] = {}
-        self._corrected: dict[str, str] = {}
+        self._fills: dict[_FillKey, Fill | None] = {}
+        self._corrected: dict[_FillKey, _FillKey] = {}
         self._approved_at: dict[str, int] = {}
 
     # --- what happens ---------------------------------------------------------------------------------------------
@@ -271,23 +273,24 @@ class Book:
                 f"execution's event {event.seq} has a fill of {fill.symbol[:20]!r} that cannot be: closed; "
                 "compare its journal with the broker's"
             )
+        key = (fill.client_order_id, fill.fill_id)
         if event.kind == "fill":
-            self._fills[fill.fill_id] = fill
+            self._fills[key] = fill
             self._book(fill, 1)
             return
-        named = self._corrected.get(fill.refers_to, fill.refers_to)
-        undone = self._fills.get(named, fill if event.kind == "bust" else None)
-        if undone is None and named not in self._fills:
+        named = (fill.client_order_id, fill.refers_to)
+        root = self._corrected.get(named, named)
+        undone = self._fills.get(root, fill if event.kind == "bust" else None)
+        if undone is None and root not in self._fills:
             raise SchemaError(
                 f"execution's event {event.seq} corrects fill {fill.refers_to[:40]!r}, which this gate has not seen: "
                 "closed; compare its journal with the broker's"
             )
         if undone is not None:
             self._book(undone, -1)
-        self._fills[named] = None
+        self._fills[root] = fill if event.kind == "correct" else None
+        self._corrected[key] = root
         if event.kind == "correct":
-            self._fills[fill.fill_id] = fill
-            self._corrected[fill.refers_to] = fill.fill_id
             self._book(fill, 1)
 
     def _book(self, fill: Fill, sign: int) -> None:

@@ -178,7 +178,7 @@ class Acts(RuleBasedStateMachine):
         if new:
             self.steady = True
             self.reference.settled(now_ns)
-        if all(process.service is not None for process in self.floor.processes.values()):
+        if new and all(process.service is not None for process in self.floor.processes.values()):
             rules.what_is_stopped_is_being_canceled(self.floor, self.reference)
 
     # --- orders -------------------------------------------------------------------------------------------------------

@@ -65,8 +65,8 @@ class Part(NamedTuple):
     book: tuple[int, int | None, int, int, int]
     reserved: tuple[tuple[str, tuple[Any, ...]], ...]
     groups: tuple[Group, ...]
-    fills: tuple[tuple[str, Fill | None], ...]
-    corrected: tuple[tuple[str, str], ...]
+    fills: tuple[tuple[tuple[str, str], Fill | None], ...]
+    corrected: tuple[tuple[tuple[str, str], tuple[str, str]], ...]
     approved_at: tuple[tuple[str, int], ...]
 
 
@@ -84,8 +84,8 @@ class Seat:
             raise AssertionError(f"a book has come to hold more than is written down here: {sorted(inside)}")
         self._reserved: dict[str, Reservation] = inside["reserved"]
         self._groups: dict[tuple[str, str, Side], dict[str, int]] = inside["_groups"]
-        self._fills: dict[str, Fill | None] = inside["_fills"]
-        self._corrected: dict[str, str] = inside["_corrected"]
+        self._fills: dict[tuple[str, str], Fill | None] = inside["_fills"]
+        self._corrected: dict[tuple[str, str], tuple[str, str]] = inside["_corrected"]
         self._approved_at: dict[str, int] = inside["_approved_at"]
         self._events: dict[Told, OrderEvent] = {}
 
