@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -21,7 +22,12 @@ def declared() -> dict[str, str]:
     return found
 
 
-def carried() -> Iterator[tuple[str, str]]:
+@cache
+def carried() -> tuple[tuple[str, str], ...]:
+    return tuple(_carried())
+
+
+def _carried() -> Iterator[tuple[str, str]]:
     for path in sorted(TESTS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if (

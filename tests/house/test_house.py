@@ -63,6 +63,18 @@ def test_randomness_and_pickle_outside_their_module_fail_the_check(source: str) 
     assert "TID251" in ruff(source, "quant/somewhere.py")
 
 
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what the table is about, which passes the check as it is."""
+    folder = tmp_path_factory.mktemp("tree")
+    for name in ("agents", "bus", "execution", "feed", "outcry", "quant", "risk"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    clean = lint_imports(folder)
+    assert clean.returncode == 0, clean.stdout
+    return folder
+
+
 @pytest.mark.requirement("house:imports")
 @pytest.mark.parametrize(
     ("module", "line"),
@@ -74,15 +86,14 @@ def test_randomness_and_pickle_outside_their_module_fail_the_check(source: str) 
         ("agents/graph.py", "from risk import gate\n"),
     ],
 )
-def test_an_import_against_the_table_fails_the_check(module: str, line: str, tmp_path: Path) -> None:
-    for name in ("agents", "bus", "execution", "feed", "outcry", "quant", "risk"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    clean = lint_imports(tmp_path)
-    assert clean.returncode == 0, clean.stdout
-    target = tmp_path / module
-    target.write_text(target.read_text(encoding="utf-8") + "\n" + line, encoding="utf-8")
-    broken = lint_imports(tmp_path)
+def test_an_import_against_the_table_fails_the_check(module: str, line: str, tree: Path) -> None:
+    target = tree / module
+    before = target.read_text(encoding="utf-8")
+    target.write_text(before + "\n" + line, encoding="utf-8")
+    try:
+        broken = lint_imports(tree)
+    finally:
+        target.write_text(before, encoding="utf-8")
     assert broken.returncode == 1, broken.stdout
 
 
