@@ -14,6 +14,7 @@ from risk.reasons import APPROVED
 __all__ = ["deployment", "priced_at", "replacement", "special"]
 
 _BPS = 10_000
+_UP = SCALE - 1
 
 
 def priced_at(intent: OrderIntent, terms: Terms) -> int:
@@ -132,8 +133,8 @@ def deployment(intent: OrderIntent, deployed: Deployed, terms: Terms, unit: int,
     others = sum(symbol != intent.symbol for symbol, use in deployed.used.items() if use != InUse())
     if not (others < deployed.most_symbols or reduces):
         return "strategy_symbols"
-    most = deployed.most_position_nano * SCALE
-    if not ((unit * toward <= most and unit * away <= most) or reduces):
+    most, ahead, behind = deployed.most_position_nano, (unit * toward + _UP) // SCALE, (unit * away + _UP) // SCALE
+    if not ((ahead <= most and behind <= most) or reduces):
         return "strategy_position"
     if not (deployed.orders_today < deployed.most_orders_today):
         return "strategy_orders_per_day"
