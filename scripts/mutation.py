@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts.scratch import scratch_python
+
 __all__ = ["GROUPS", "Group", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,20 +131,6 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _environment(folder: Path) -> Path:
-    """Return the Python of an environment that has mutmut, and beneath it what the project has installed."""
-    python = folder / "venv" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-        inside = next((folder / "venv" / "lib").glob("python3*")) / "site-packages"
-        ours = [path for path in sys.path if path.endswith("site-packages")]
-        (inside / "zz_project.pth").write_text("\n".join(ours) + "\n", encoding="utf-8")
-    has = subprocess.run([str(python), "-c", "import mutmut"], check=False, capture_output=True)
-    if has.returncode:
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", _MUTMUT], check=True)
-    return python
-
-
 def _tests(group: Group) -> list[str]:
     found: list[Path] = []
     for where in group.tests:
@@ -238,7 +227,10 @@ def main() -> int:
     given = parser.parse_args()
     work = given.work.absolute() if given.work else Path(tempfile.mkdtemp(prefix="outcry-mutation-"))
     work.mkdir(parents=True, exist_ok=True)
-    python = _environment(work)
+    python = scratch_python(work / "venv", _MUTMUT, "mutmut")
+    if python is None:
+        _say(f"{_MUTMUT} cannot be installed here, so nothing was changed and nothing shown")
+        return 2
     tallies: dict[str, Tally] = {}
     survivors: list[str] = []
     for group in GROUPS:
