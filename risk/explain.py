@@ -121,7 +121,11 @@ def _words(name: str) -> str:
     return f"{part}: {plain}" if part else plain
 
 
-def _value(name: str, value: int | str) -> str:
+def _value(name: str, value: int | str | bool | None) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, str):
         return value or "-"
     if name.endswith("_nano"):

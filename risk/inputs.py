@@ -5,7 +5,7 @@ Not a snapshot of the whole gate: only what this one order was judged by, beside
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import TypeAlias, cast
 
@@ -20,7 +20,7 @@ from risk.spec import ClientSpec, GateSpec
 
 __all__ = ["Inputs", "inputs_of", "recompute"]
 
-Inputs: TypeAlias = dict[str, int | str]
+Inputs: TypeAlias = dict[str, int | str | bool | None]
 
 _FACTS = (
     "now_ns",
@@ -56,12 +56,10 @@ _DESK = (
     "recent_messages",
     "open_orders",
 )
-_FLAGS = frozenset({"halted", "limited", "seen"})
 _HOLDING = tuple(field.name for field in msgspec.structs.fields(Holding))
 _RESTING = tuple(field.name for field in msgspec.structs.fields(Resting))
 _TERMS = tuple(field.name for field in msgspec.structs.fields(Terms) if field.name not in {"held", "resting"})
 _IN_USE = tuple(field.name for field in msgspec.structs.fields(InUse))
-_NONE = "unknown"
 
 
 def inputs_of(intent: OrderIntent, cycle: int, facts: Facts) -> Inputs:
@@ -73,20 +71,20 @@ def inputs_of(intent: OrderIntent, cycle: int, facts: Facts) -> Inputs:
         facts: What it is judged by, before it counts itself.
     """
     inputs: Inputs = {"cycle": cycle}
-    _OF_FACTS.put(inputs, facts)
-    _OF_DESK.put(inputs, facts.desk)
+    inputs.update(_OF_FACTS.read(facts))
+    inputs.update(_OF_DESK.read(facts.desk))
     terms = facts.terms.get(intent.symbol)
     if terms is not None:
-        _OF_TERMS.put(inputs, terms)
-        _OF_HOLDING.put(inputs, terms.held)
-        _OF_RESTING.put(inputs, terms.resting)
+        inputs.update(_OF_TERMS.read(terms))
+        inputs.update(_OF_HOLDING.read(terms.held))
+        inputs.update(_OF_RESTING.read(terms.resting))
     deployed = facts.strategies.get(intent.strategy)
     if deployed is not None and deployed.limited is not False:
         inputs["strategy.state"] = deployed.state
         inputs["strategy.orders_today"] = deployed.orders_today
         inputs["strategy.open_orders"] = deployed.open_orders
         inputs["strategy.other_symbols"] = sum(symbol != intent.symbol for symbol in deployed.used)
-        _OF_USE.put(inputs, deployed.used.get(intent.symbol) or InUse())
+        inputs.update(_OF_USE.read(deployed.used.get(intent.symbol) or InUse()))
     twin = facts.twins.get(content(intent))
     if twin is not None:
         since_ns = facts.now_ns - facts.limits.repeat_window_ns
@@ -99,7 +97,7 @@ def inputs_of(intent: OrderIntent, cycle: int, facts: Facts) -> Inputs:
             "replaces.side": old.side,
             "replaces.remaining_nano": old.remaining_nano,
             "replaces.price_nano": old.price_nano,
-            "replaces.leg": int(intent.replaces in facts.legs),
+            "replaces.leg": intent.replaces in facts.legs,
         }
     return inputs
 
@@ -112,11 +110,9 @@ class _Columns:
         self._keys = tuple(prefix + name for name in names)
         self._values: Callable[[object], tuple[int | str | bool | None, ...]] = attrgetter(*names)
 
-    def put(self, inputs: Inputs, source: object) -> None:
-        """Write them down: what is not known by a word, what is true or false as 1 or 0."""
-        values = self._values(source)
-        for key, value in zip(self._keys, values, strict=True):
-            inputs[key] = _NONE if value is None else value if value.__class__ is not bool else int(value)
+    def read(self, source: object) -> Iterator[tuple[str, int | str | bool | None]]:
+        """Return each with its name; what is not known is None."""
+        return zip(self._keys, self._values(source), strict=True)
 
 
 _OF_FACTS, _OF_DESK = _Columns("", _FACTS), _Columns("desk.", _DESK)
@@ -155,30 +151,33 @@ def recompute(spec: GateSpec, client: str, intent: OrderIntent, inputs: Inputs) 
     if "strategy.state" in inputs:
         facts.strategies[intent.strategy] = _strategy(found, intent, inputs)
     if "twin.last_ns" in inputs:
-        last_ns = int(inputs["twin.last_ns"])
-        facts.twins[content(intent)] = Twin(last_ns, {intent.strategy: [facts.now_ns] * int(inputs["twin.repeats"])})
+        last_ns, repeats = _whole(inputs, "twin.last_ns"), _whole(inputs, "twin.repeats")
+        facts.twins[content(intent)] = Twin(last_ns, {intent.strategy: [facts.now_ns] * repeats})
     if "replaces.symbol" in inputs:
         side = cast("Side", inputs["replaces.side"])
-        remaining, price = int(inputs["replaces.remaining_nano"]), int(inputs["replaces.price_nano"])
+        remaining, price = _whole(inputs, "replaces.remaining_nano"), _whole(inputs, "replaces.price_nano")
         facts.working = {intent.replaces: Reservation(str(inputs["replaces.symbol"]), side, remaining, price, 0)}
         facts.legs = {intent.replaces} if inputs["replaces.leg"] else set()
-    return judge(intent, int(inputs["cycle"]), facts)
+    return judge(intent, _whole(inputs, "cycle"), facts)
 
 
 def _strategy(client: ClientSpec, intent: OrderIntent, inputs: Inputs) -> Deployed:
     deployed = deployed_of(client.limits, client.strategies.get(intent.strategy))
     deployed.limited = True
     deployed.state = str(inputs["strategy.state"])
-    deployed.orders_today = int(inputs["strategy.orders_today"])
-    deployed.open_orders = int(inputs["strategy.open_orders"])
+    deployed.orders_today = _whole(inputs, "strategy.orders_today")
+    deployed.open_orders = _whole(inputs, "strategy.open_orders")
     used = InUse()
     _take(inputs, "used.", used, _IN_USE)
-    deployed.used = {f"other symbol {n}": InUse(1) for n in range(int(inputs["strategy.other_symbols"]))}
+    deployed.used = {f"other symbol {n}": InUse(1) for n in range(_whole(inputs, "strategy.other_symbols"))}
     deployed.used[intent.symbol] = used
     return deployed
 
 
 def _take(inputs: Inputs, prefix: str, target: object, names: tuple[str, ...]) -> None:
     for name in names:
-        value = inputs[prefix + name]
-        setattr(target, name, None if value == _NONE else bool(value) if name in _FLAGS else value)
+        setattr(target, name, inputs[prefix + name])
+
+
+def _whole(inputs: Inputs, name: str) -> int:
+    return cast("int", inputs[name])

@@ -14,7 +14,7 @@ from bus.clock import iso
 from bus.errors import BusError, JournalError
 from bus.messages import KillLine, OrderIntent, PreviewOrders, StageRequest, Ticket, TicketedOrder, Verdict, Verdicts
 from risk.control import GATE, Control
-from risk.inputs import inputs_of
+from risk.inputs import Inputs, inputs_of
 from risk.journal import GateJournal
 from risk.kills import kill_text
 from risk.reasons import APPROVED
@@ -240,7 +240,7 @@ class Judging:
         seat: Seat | None,
         digest: str,
         denial: _Denial,
-        inputs: dict[str, int | str],
+        inputs: Inputs,
         *,
         final: bool = False,
     ) -> Judged:

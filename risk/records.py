@@ -15,6 +15,7 @@ import msgspec
 from bus.errors import JournalError
 from bus.ids import digest
 from bus.messages import BookSettled, KillLine, OrderIntent, Ticket, Verdict
+from risk.inputs import Inputs
 from risk.state import Carried
 
 __all__ = [
@@ -58,7 +59,7 @@ class Judged(msgspec.Struct, frozen=True):
     verdict: Verdict
     ticket: Ticket | None
     price_nano: int
-    inputs: dict[str, int | str]
+    inputs: Inputs
     final: bool
 
 

@@ -92,6 +92,7 @@ def test_an_explanation_has_every_verdict_on_the_order_and_what_it_came_from_in_
     assert said["equity"] == "100,000"
     assert said["symbol: reference"] == "100"
     assert said["now"].startswith("2013-")
+    assert said["halted"] == "no"
 
 
 @pytest.mark.requirement("risk:explain")

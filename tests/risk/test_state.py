@@ -442,7 +442,7 @@ def test_a_verdict_is_computed_again_from_its_inputs(
         core.mark(MINUTE_NS, ACME="40", NICK="40")
     intent = msgspec.structs.replace(wanted(core, order), qty_nano=qty * SCALE)
     inputs = inputs_of(intent, core.cycle, core.client.facts)
-    copied: dict[str, int | str] = msgspec.json.decode(msgspec.json.encode(inputs), type=dict[str, int | str])
+    copied = msgspec.json.decode(msgspec.json.encode(inputs), type=dict[str, int | str | bool | None])
     assert recompute(core.spec, CLIENT, intent, copied) == core.code(intent)
 
 
