@@ -122,6 +122,7 @@ class OneGate:
         self._working: list[OrderIntent] = []
         self._seq = self._asked = 0
         self._gate = build_gate(_spec(folder), transport, directory)
+        self._gate.make_room()  # as it has in every mode but replay
         self._gate.handle(SettleBook(_NOW_NS))
 
     def handle(self, request: Message) -> Message:
@@ -186,9 +187,8 @@ class OneGate:
             decided_ns=self._now_ns,
         )
 
-    def judge(self, number: int) -> str:
+    def judge(self, intent: OrderIntent) -> str:
         """Ask for one verdict, which is on disk when it comes back."""
-        intent = self.intent(number)
         answer = self._gate.handle(StageRequest(_RUN, _CLIENT, self._cycle, self._now_ns, RiskAsk((intent,))))
         if not isinstance(answer, StageResult) or not isinstance(answer.answer, Verdicts):
             raise BusError(f"the gate answered with {type(answer).__name__}")

@@ -21,6 +21,9 @@ from risk.checks import judge
 
 __all__ = ["run"]
 
+_BATCH = 20
+"""Verdicts of one cycle."""
+
 
 def run(quick: bool = False) -> list[Result]:
     """Measure.
@@ -89,6 +92,7 @@ def _verdict(rounds: int) -> Result:
         folder = Path(name)
         gate = OneGate(folder)
         record = msgspec.msgpack.encode(gate.intent(0)) * 4
+        asked: list[OrderIntent] = []
         descriptor = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         numbers = iter(range(10_000_000))
 
@@ -96,11 +100,15 @@ def _verdict(rounds: int) -> Result:
             os.write(descriptor, record)
             os.fdatasync(descriptor)
 
+        def settle() -> None:
+            gate.next_cycle()
+            asked[:] = [gate.intent(next(numbers)) for _ in range(_BATCH)]
+
         def verdict() -> None:
-            _passes(gate.judge(next(numbers)))
+            _passes(gate.judge(asked.pop()))
 
         try:
-            samples = interleaved(append, verdict, rounds, block=20, before=gate.next_cycle)
+            samples = interleaved(append, verdict, rounds, block=_BATCH, before=settle)
             return result("check_and_record", "µs", *samples)
         finally:
             os.close(descriptor)

@@ -136,6 +136,10 @@ class Gate:
             raise BusError(f"this gate has no client {client[:40]!r}; it judges {', '.join(sorted(self._seats))}")
         return seat
 
+    def make_room(self) -> None:
+        """Let verdicts wait less for the disk: ``GateJournal.make_room``."""
+        self._journal.make_room()
+
     def close(self) -> None:
         """Close the journal."""
         self._journal.close()
@@ -189,4 +193,7 @@ def build_gate(spec: GateSpec, transport: Transport, directory: Directory) -> Ga
             "name each client's gateway as it is served"
         )
     executions = {each.client: transport.client(directory[each.execution]) for each in spec.clients}
-    return Gate(spec, transport.client(directory["feed"]), executions)
+    gate = Gate(spec, transport.client(directory["feed"]), executions)
+    if spec.mode != "replay":
+        gate.make_room()
+    return gate

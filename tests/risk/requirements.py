@@ -43,6 +43,7 @@ REQUIREMENTS.update(
         "risk:journal:readonly": "A journal that may not be written starts no gate, and says so.",
         "risk:journal:damaged": "A damaged journal starts no gate; a record that a crash left half written is none.",
         "risk:journal:locked": "A journal that another process holds or writes closes the gate until it is free.",
+        "risk:journal:room": "A log with its room ahead of it loses nothing; without that room nothing changes.",
         "risk:journal:replaced": "A journal that is taken away or replaced while the gate runs closes it.",
         "risk:kill:scope": "A scope is killed by itself: its orders are refused and canceled, and no others.",
         "risk:kill:reducing": "A scope that only reduces takes orders that shrink a position and never flip it.",

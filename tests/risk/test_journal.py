@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from bus.errors import JournalError, OutcryError, RemoteError
 from bus.messages import OrderIntent
@@ -221,6 +223,88 @@ def test_what_is_cut_off_or_written_over_starts_no_gate(desk: Desk) -> None:
     path.write_bytes(whole)
     desk.start()
     assert desk.state().approved == 20
+
+
+# --- a log that has its room before it is needed ----------------------------------------------------------------------
+
+
+def crashed(desk: Desk) -> Path:
+    """Return a copy of the gate's files as a kill at this instant leaves them."""
+    copy = desk.folder / "crashed"
+    copy.mkdir()
+    for path in desk.folder.glob("gate.sqlite*"):
+        shutil.copy(path, copy / path.name)
+    return copy
+
+
+def put_back(desk: Desk, copy: Path) -> None:
+    desk.gate.close()
+    for path in desk.folder.glob("gate.sqlite*"):
+        path.unlink()
+    for path in copy.iterdir():
+        shutil.move(path, desk.folder / path.name)
+    desk.start()
+
+
+@pytest.mark.requirement("risk:journal:room")
+def test_a_log_with_room_does_not_grow_and_a_killed_gate_knows_all_of_it(desk: Desk) -> None:
+    desk.gate.make_room()
+    wal = Path(f"{desk.spec.database}-wal")
+    room = wal.stat()
+    for n in range(240):
+        desk.judge(desk.intent(qty=1 + n, reason="x" * 3_000))
+        desk.advance()
+    last = desk.intent(qty=500)
+    answer = unsigned(desk.judge(last))
+    assert (wal.stat().st_ino, wal.stat().st_size) == (room.st_ino, room.st_size)
+    assert Path(desk.spec.database).stat().st_size > 100 * 3_000, "it was copied into the database on the way"
+    told = desk.state()
+    put_back(desk, crashed(desk))
+    assert (desk.state().approved, desk.state().denied) == (told.approved, told.denied)
+    assert unsigned(desk.judge(last)) == answer
+
+
+@pytest.mark.requirement("risk:journal:room")
+def test_a_record_torn_in_a_log_with_room_is_none_and_the_ones_before_it_are_there(desk: Desk) -> None:
+    desk.gate.make_room()
+    for n in range(3):
+        assert desk.code(desk.intent(qty=n + 1, index=n)) == "approved"
+    with closing(sqlite3.connect(desk.spec.database)) as db:
+        (record,) = db.execute("SELECT record FROM verdicts ORDER BY seq DESC LIMIT 1").fetchone()
+    copy = crashed(desk)
+    wal = copy / "gate.sqlite-wal"
+    raw = bytearray(wal.read_bytes())
+    torn = raw.rfind(record[-200:])
+    assert torn > 0
+    raw[torn : torn + 100] = bytes(100)
+    wal.write_bytes(bytes(raw))
+    put_back(desk, copy)
+    assert desk.state().approved == 2
+
+
+@pytest.mark.requirement("risk:journal:room")
+def test_where_there_is_no_room_the_gate_goes_on_without(desk: Desk) -> None:
+    wal = Path(f"{desk.spec.database}-wal")
+    before = wal.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    try:
+        desk.gate.make_room()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert wal.stat().st_size == before
+    assert desk.code(desk.intent()) == "approved"
+    assert wal.stat().st_size > before
+
+
+@pytest.mark.requirement("risk:journal:room")
+@pytest.mark.parametrize(("mode", "has"), [("replay", False), ("live", True)])
+def test_a_gate_that_people_wait_for_has_room_and_one_that_replays_takes_none(
+    desk: Desk, mode: Literal["replay", "live"], has: bool
+) -> None:
+    desk.spec = replace(desk.spec, mode=mode)
+    desk.start()
+    assert (Path(f"{desk.spec.database}-wal").stat().st_size > 5_000_000) is has
 
 
 # --- a file that somebody else has ------------------------------------------------------------------------------------

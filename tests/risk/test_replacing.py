@@ -113,7 +113,7 @@ class Watched(GateJournal):
     def _commit(self) -> None:
         (level,) = self._db.execute("PRAGMA synchronous").fetchone()
         super()._commit()
-        with closing(sqlite3.connect(self._path)) as db:
+        with closing(sqlite3.connect(self._paths[0])) as db:
             (count,) = db.execute("SELECT count(*) FROM verdicts").fetchone()
         self.seen = [*getattr(self, "seen", []), (level, count)]
 
