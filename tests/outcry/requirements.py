@@ -27,6 +27,7 @@ REQUIREMENTS: dict[str, str] = {
     "outcry:budget": "A stage that dies again and again is given up with the reason and exit code 1.",
     "outcry:refused": "A stage that refuses its spec ends the run with its own words and exit code.",
     "outcry:orphans": "A supervisor killed with kill -9 leaves no process and no socket.",
+    "outcry:begun": "The stage whose imports are slow begins them before it is asked for, and starts without that too.",
     "outcry:nursery-killed": "A killed fork server takes its stages with it, and all are started again.",
     "outcry:port": "A port in use is named, the exit code is 2 and nothing is left running.",
     "summary:figures": "Every figure of the summary is what the event log says, and nothing is counted twice.",
