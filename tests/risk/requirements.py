@@ -84,6 +84,7 @@ REQUIREMENTS.update(
         "gate:controls": "Every reason code has a sentence, words, a control and a requirement that tests carry.",
         "gate:recompute": "A verdict is computed again from its inputs, whatever the order and the state.",
         "gate:order-id": "The judge derives the same order ids as everybody else.",
+        "state:desk": "A desk is the sum of its clients, to the billionth.",
         "state:undo": "Taking an approval back leaves the state as if it had never been.",
         "state:worst": "Whatever happens, what is reserved is never below what the working orders could still do.",
         "state:promised": "What an entry filled is promised to its legs until they are there, or are not to come.",

@@ -14,7 +14,8 @@ from bus.codec import canonical
 from bus.errors import TicketError
 from bus.ids import derived_id, digest
 from bus.messages import Ticket
-from risk.tickets import Signer, read_public_key, sign, verify
+from risk.tickets import Signer, order_digest, read_public_key, sign, verify
+from tests.risk.core import Core
 
 ISSUED_NS, LIFETIME_NS = 5_000, 60
 
@@ -106,3 +107,9 @@ def test_what_is_wrong_with_a_key_file_is_named(tmp_path: Path, text: str | None
     with pytest.raises(TicketError) as error:
         read_public_key(path)
     assert str(error.value) == f"gate.pub holds no gate key ({why}); start the gate"
+
+
+@pytest.mark.requirement("risk:ticket:bound")
+def test_what_a_ticket_is_over_is_the_digest_of_the_exact_order_bytes_and_of_nothing_else() -> None:
+    intent = Core().intent()
+    assert order_digest(intent) == digest(b"order", canonical(intent), size=32)
