@@ -119,6 +119,24 @@ def test_a_refusal_by_the_kill_switch_says_who_stopped_it_and_why(desk: Desk) ->
     assert "outcry resume" in verdict.message
 
 
+@pytest.mark.requirement("risk:kill:reducing")
+def test_a_refusal_for_another_reason_says_that_one_also_where_something_is_stopped(desk: Desk) -> None:
+    desk.kill(to="reducing")
+    (verdict,) = desk.judge(desk.intent("NOPE")).verdicts
+    assert verdict.code == "unknown_symbol"
+    assert "NOPE" in verdict.message
+    assert "kill switch" not in verdict.message
+
+
+@pytest.mark.requirement("risk:clients")
+def test_a_stranger_is_told_whose_gate_this_is(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, clients=("alice", "bob"))
+    desk.settle()
+    (verdict,) = desk.judge(desk.intent(client="mallory")).verdicts
+    assert verdict.code == "wrong_client"
+    assert "alice, bob" in verdict.message
+
+
 @pytest.mark.requirement("risk:clients")
 def test_every_denial_of_a_client_is_on_disk_under_its_name_and_version_and_a_strangers_under_none(desk: Desk) -> None:
     intent = desk.intent(qty=1)
