@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bus.fixed import SCALE
-from bus.messages import Bar, Instrument, Quote, Snapshot
+from bus.messages import Bar, Fill, Instrument, OrderEvent, Quote, Side, Snapshot
 from risk._losses import Losses
 from risk.book import Book, Price, newest_prices
 from risk.facts import DeskFacts, Facts
@@ -137,6 +137,50 @@ def test_what_is_reserved_is_worth_its_multiplier() -> None:
     core.approve(core.intent("GOLD", qty=2, limit=1_000))
     assert core.client.book.reserved_nano() == 20_000 * SCALE
     assert Book({"GOLD": Instrument("GOLD", "future", "USD", 1, SCALE)}, 0).reserved_nano() == 0
+
+
+@pytest.mark.requirement("state:worst")
+@pytest.mark.parametrize(("side", "up", "down"), [("buy", 20_000, 0), ("sell", 0, 20_000)])
+def test_either_side_of_a_contract_is_worth_its_multiplier(side: Side, up: int, down: int) -> None:
+    core = Core(limits(max_order_notional_nano=50_000 * SCALE, max_position_notional_nano=50_000 * SCALE))
+    core.approve(core.intent("GOLD", side, qty=2, limit=1_000))
+    facts = core.client.facts
+    assert (facts.up_nano, facts.down_nano, facts.gross_nano) == (up * SCALE, down * SCALE, 20_000 * SCALE)
+
+
+@pytest.mark.requirement("state:worst")
+def test_an_order_in_what_nobody_has_described_counts_one_for_one() -> None:
+    book = Book({}, 0)
+    book.apply(
+        OrderEvent(
+            1,
+            "theirs",
+            "WHAT",
+            "buy",
+            "accepted",
+            "accepted",
+            10,
+            3 * SCALE,
+            0,
+            origin="external",
+            price_nano=7 * SCALE,
+        )
+    )
+    assert (book.gross_nano, book.up_nano, book.down_nano) == (21 * SCALE, 21 * SCALE, 0)
+    assert book.reserved_nano() == 21 * SCALE
+
+
+@pytest.mark.requirement("state:worst")
+def test_what_is_held_has_no_worth_without_any_price_and_its_own_with_one() -> None:
+    book = Book({"ACME": Instrument("ACME", "equity", "USD", 1, SCALE)}, 0)
+    fill = Fill("f1", "theirs", "ACME", "buy", 3 * SCALE, 7 * SCALE, 0, 10)
+    book.apply(
+        OrderEvent(1, "theirs", "ACME", "buy", "fill", "filled", 10, 3 * SCALE, 3 * SCALE, fill=fill, origin="external")
+    )
+    assert (book.position("ACME"), book.cash_nano) == (3 * SCALE, -21 * SCALE)
+    assert (book.gross_nano, book.up_nano) == (0, 0)
+    book.mark(Snapshot(30, (msgspec.structs.replace(BAR, close_nano=8 * SCALE),), ()))
+    assert (book.gross_nano, book.up_nano, book.equity_nano) == (24 * SCALE, 24 * SCALE, 3 * SCALE)
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
