@@ -140,9 +140,11 @@ def test_a_feed_that_was_killed_goes_on_where_it_was(sockets: Path, tmp_path: Pa
             process.kill()
             process.communicate()
         assert [tick.clock.index for tick in ticks] == list(range(5 * (life + 1)))
-    assert [asked["start"] for asked in vendor.calls("/bars")].count(str(first_ns)) == 1
+    asked_for = vendor.spans()
     transport.close()
     vendor.close()
+    # Where the newest minute is not there yet, a second question goes further back: the first bar may be in either.
+    assert sum(start <= first_ns < end for start, end in asked_for) == 1
 
 
 @pytest.mark.slow
