@@ -14,7 +14,7 @@ demo: $(STAMP)  ## A recorded (synthetic) day, every stage in its own process
 	$(BIN)/outcry run
 
 test: $(STAMP)  ## The whole suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal  # three on two cores: one of them waits for a process or a deadline
 
 check: $(STAMP)  ## Style, strict types, the import table, the bans
 	$(BIN)/ruff check .
