@@ -59,6 +59,24 @@ def child(act: Callable[[], None]) -> str:
     return told
 
 
+def crashed(desk: Desk) -> Path:
+    """Return a copy of the gate's files as a kill at this instant leaves them."""
+    copy = desk.folder / "crashed"
+    copy.mkdir()
+    for path in desk.folder.glob("gate.sqlite*"):
+        shutil.copy(path, copy / path.name)
+    return copy
+
+
+def put_back(desk: Desk, copy: Path) -> None:
+    desk.gate.close()
+    for path in desk.folder.glob("gate.sqlite*"):
+        path.unlink()
+    for path in copy.iterdir():
+        shutil.move(path, desk.folder / path.name)
+    desk.start()
+
+
 # --- a disk that takes no more ----------------------------------------------------------------------------------------
 
 
@@ -189,19 +207,11 @@ def test_a_last_record_that_a_crash_left_half_written_is_none_and_the_order_keep
     desk.code(first)
     answer = desk.judge(second)
     desk.execution.send(answer.orders[0], desk.feed.now_ns)
-    wal = Path(f"{desk.spec.database}-wal")
-    copy = desk.folder / "crashed"
-    copy.mkdir()
-    for path in (Path(desk.spec.database), wal):
-        shutil.copy(path, copy / path.name)
-    with (copy / wal.name).open("r+b") as file:
+    copy = crashed(desk)
+    wal = copy / "gate.sqlite-wal"
+    with wal.open("r+b") as file:
         file.truncate(wal.stat().st_size - 500)
-    desk.gate.close()
-    for path in desk.folder.glob("gate.sqlite*"):
-        path.unlink()
-    for path in copy.iterdir():
-        shutil.move(path, desk.folder / path.name)
-    desk.start()
+    put_back(desk, copy)
     assert desk.state().approved == 1
     assert desk.advance().gross_nano == 11_000 * 10**9, "what execution has counts, whoever remembers it"
     assert desk.code(desk.intent(qty=91)) == "position_limit" or desk.limits.max_position_notional_nano > 20_100 * 10**9
@@ -226,24 +236,6 @@ def test_what_is_cut_off_or_written_over_starts_no_gate(desk: Desk) -> None:
 
 
 # --- a log that has its room before it is needed ----------------------------------------------------------------------
-
-
-def crashed(desk: Desk) -> Path:
-    """Return a copy of the gate's files as a kill at this instant leaves them."""
-    copy = desk.folder / "crashed"
-    copy.mkdir()
-    for path in desk.folder.glob("gate.sqlite*"):
-        shutil.copy(path, copy / path.name)
-    return copy
-
-
-def put_back(desk: Desk, copy: Path) -> None:
-    desk.gate.close()
-    for path in desk.folder.glob("gate.sqlite*"):
-        path.unlink()
-    for path in copy.iterdir():
-        shutil.move(path, desk.folder / path.name)
-    desk.start()
 
 
 @pytest.mark.requirement("risk:journal:room")
