@@ -125,21 +125,38 @@ class GateJournal:
         format), so the zeros behind the last one are no records. From then on the log is copied into the database when
         an instant is written, not when a verdict is. Where there is no such room, nothing changes.
         """
-        log = self._paths[1]
-        with suppress(OSError):
-            used = os.stat(log).st_size
-            with open(log, "r+b", buffering=0) as file:
-                file.seek(used)
-                file.write(bytes(max(_ROOM - used, 0)))
-                os.fsync(file.fileno())
+        if self._take_room(self._paths[1]):
             self._db.execute(f"PRAGMA wal_autocheckpoint={_ROOM_PAGES}")
             self._roomy = True
 
+    @staticmethod
+    def _take_room(log: str) -> bool:
+        """Return whether the whole room was to be had; a part of it is given back, others need it."""
+        try:
+            with open(log, "r+b", buffering=0) as file:
+                used = file.seek(0, os.SEEK_END)
+                wanted = max(_ROOM - used, 0)
+                try:
+                    if file.write(bytes(wanted)) == wanted:
+                        os.fsync(file.fileno())
+                        return True
+                except OSError:
+                    file.truncate(used)
+                    raise
+                file.truncate(used)
+        except OSError:
+            return False
+        return False
+
     def _tidy(self) -> None:
-        """Copy the log into the database while nobody waits for a verdict."""
+        """Copy the log into the database while nobody waits for a verdict; what fails is tried at the next instant.
+
+        The log holds everything until it is copied, so a copy that fails loses nothing and hinders nothing.
+        """
         if self._roomy and self._synced >= _TIDY:
-            self._synced = 0
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self._synced = 0
 
     # --- writing ----------------------------------------------------------------------------------------------------
 

@@ -290,6 +290,42 @@ def test_where_there_is_no_room_the_gate_goes_on_without(desk: Desk) -> None:
 
 
 @pytest.mark.requirement("risk:journal:room")
+def test_room_that_is_not_there_whole_is_given_back(desk: Desk) -> None:
+    wal = Path(f"{desk.spec.database}-wal")
+    before = wal.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before + 100_000, hard))
+    try:
+        desk.gate.make_room()
+        assert wal.stat().st_size == before, "others need what is left of the disk"
+        assert desk.code(desk.intent()) == "approved"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.requirement("risk:journal:room")
+def test_a_log_that_cannot_be_copied_now_hinders_no_instant_and_is_copied_when_it_can_be(desk: Desk) -> None:
+    desk.gate.make_room()
+    database = Path(desk.spec.database)
+    for n in range(100):
+        desk.judge(desk.intent(qty=1 + n, index=n, reason="x" * 3_000))
+    small = database.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The log may be written over where it is; the database, which the copy lets grow, may not grow.
+    writing = desk.gate._journal._db  # pyright: ignore[reportPrivateUsage] # a bound for one of two files
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(sqlite3.Error):
+            writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        desk.gate._journal._tidy()  # pyright: ignore[reportPrivateUsage] # as an instant does
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    desk.advance()
+    assert database.stat().st_size > small + 100 * 3_000
+    assert desk.code(desk.intent("NICK", qty=1)) != "journal_unavailable"
+
+
+@pytest.mark.requirement("risk:journal:room")
 @pytest.mark.parametrize(("mode", "has"), [("replay", False), ("live", True)])
 def test_a_gate_that_people_wait_for_has_room_and_one_that_replays_takes_none(
     desk: Desk, mode: Literal["replay", "live"], has: bool
