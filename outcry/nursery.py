@@ -240,9 +240,19 @@ class Nursery:
 
     def _begin(self, stage: str) -> None:
         """Start the process that will be a stage, so that it imports while this one does other things."""
-        reader, writer = os.pipe()
+        try:
+            reader, writer = os.pipe()
+        except OSError:  # nothing is lost: the stage's imports are then done here, when it is asked for
+            traceback.print_exc()
+            return
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # as above
+            traceback.print_exc()
+            os.close(reader)
+            os.close(writer)
+            return
         if pid == 0:
             os.close(writer)
             self._child(parent, lambda: self._wait_to_be(stage, reader))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -159,6 +160,24 @@ def test_the_successor_of_a_stage_is_begun_when_it_is_quiet_and_takes_its_place(
         os.kill(first["pid"], signal.SIGKILL)
         assert nursery.told("exited", EARLY)["pid"] == first["pid"]
         assert nursery.start(EARLY)["pid"] == successor
+
+
+@pytest.mark.requirement("outcry:begun")
+def test_a_successor_that_cannot_be_begun_leaves_every_stage_as_it_is(tmp_path: Path) -> None:
+    with home(tmp_path, 0.05, RARE) as nursery:
+        nursery.begun()
+        feed = nursery.start("feed")
+        bounds = resource.prlimit(nursery.link.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(nursery.link.pid, resource.RLIMIT_NOFILE, (3, bounds[1]))
+        early = nursery.start(EARLY)
+        log = tmp_path / "logs" / "nursery.log"
+        until("the failure", lambda: True if "Too many open files" in log.read_text(encoding="utf-8") else None)
+        resource.prlimit(nursery.link.pid, resource.RLIMIT_NOFILE, bounds)
+        assert _lives(feed["pid"])
+        assert _lives(early["pid"])
+        os.kill(early["pid"], signal.SIGKILL)
+        assert nursery.told("exited", EARLY)["pid"] == early["pid"]
+        assert nursery.start(EARLY)["modules"] == [RARE]
 
 
 @pytest.mark.requirement("outcry:begun")
