@@ -195,6 +195,7 @@ def _known_years(code: str, first: int, last: int) -> ExchangeCalendar:
 
     try:
         calendar = get_calendar(code)
+    # Raised by exchange_calendars also where it has no holidays at all for the years that it takes by itself.
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(
             f"calendar {code!r} cannot be made by the exchange_calendars that is installed: {str(error)[:200]}; "
@@ -205,6 +206,7 @@ def _known_years(code: str, first: int, last: int) -> ExchangeCalendar:
     end = f"{last}-12-31" if high is None else min(f"{last}-12-31", str(high.date()))
     try:
         return get_calendar(code, start=start, end=end)
+    # As above, for the years asked for: then those it takes by itself are all there are.
     except (ValueError, NotImplementedError):
         return calendar
 

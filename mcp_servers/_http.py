@@ -208,6 +208,7 @@ async def serve_http(
         raise
     finally:
         for number in stops:
+            # Where none could be set above, none can be taken away.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.remove_signal_handler(number)
         bound.close()

@@ -44,6 +44,7 @@ async def serve_stdio(server: FloorServer, options: ServerOptions | None = None)
         async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (reads, writes):
             await server.run_streams(reads, writes)
     finally:
+        # Where none could be set above, none can be taken away.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.remove_signal_handler(signal.SIGTERM)
 

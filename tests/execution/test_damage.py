@@ -100,8 +100,7 @@ def test_a_damaged_page_closes_the_journal_with_what_to_do_and_a_copy_put_back_o
     path = tmp_path / "journal.sqlite"
     good = path.read_bytes()
     size = int.from_bytes(good[16:18], "big")
-    if page * size >= len(good):
-        pytest.skip("the journal has fewer pages")
+    assert page * size < len(good), "the journal has fewer pages than are damaged one by one here"
     harmed = bytearray(good)
     for n in range(page * size, page * size + size):
         harmed[n] ^= 0x5A
@@ -200,7 +199,7 @@ def big() -> OrderIntent:
 @pytest.mark.requirement("execution:journal:lost")
 def test_a_disk_without_room_refuses_the_write_and_nothing_is_sent_until_there_is_some(tmp_path: Path) -> None:
     if resource.getrlimit(resource.RLIMIT_FSIZE)[1] != resource.RLIM_INFINITY:
-        pytest.skip("the machine bounds files already")
+        pytest.skip("the machine bounds files already, and a process cannot raise that bound to try without one")
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
