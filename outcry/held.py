@@ -25,6 +25,8 @@ __all__ = ["CURRENT", "HeldDesk", "Membership", "desk_folder", "join", "join_run
 CURRENT = "current"
 """The file in a desk's folder that names the present run's folder."""
 _TURN_S = 0.02
+_LOOKED_AT_S = 0.2
+"""How long whoever looks whether there is a desk may hold its lock: much longer than it does."""
 
 
 class DeskFailedError(OutcryError):
@@ -84,9 +86,18 @@ class HeldDesk:
         self._desk = _Lock(folder / "desk.lock")
         self._users = _Lock(folder / "users.lock")
 
-    def begin(self) -> bool:
-        """Return whether this process is the desk now; False when another is."""
-        return self._desk.take()
+    def begin(self, patience_s: float = _LOOKED_AT_S) -> bool:
+        """Return whether this process is the desk now; False when another is.
+
+        Args:
+            patience_s: How long the lock may be held before that means a desk: a server that looks for one takes it.
+        """
+        deadline = monotonic_ns() + int(patience_s * NS)
+        while not self._desk.take():
+            if monotonic_ns() >= deadline:
+                return False
+            sleep_s(_TURN_S / 10)
+        return True
 
     def announce(self, run_dir: Path) -> None:
         """Say where the run is."""
@@ -179,9 +190,9 @@ def join(folder: Path, command: Sequence[str], patience_s: float = 60.0) -> Memb
         while monotonic_ns() < deadline:
             if probe.take():
                 probe.close()
-                if child is not None and child.poll() is not None:
+                if child is not None and child.poll():
                     raise _failed(folder, child.returncode)
-                if child is None:
+                if child is None or child.returncode == 0:  # it left the desk to another, which is gone too
                     child = _spawn(folder, command)
                 probe = _Lock(folder / "desk.lock")
             elif (found := _ready(folder)) is not None:

@@ -43,6 +43,7 @@ REQUIREMENTS: dict[str, str] = {
     "report:hostile": "Names and messages from outside stay text in the report.",
     "report:synthetic": "Made-up data is labelled in the report, and a recorded day is not.",
     "report:candles": "Candles keep their prices when joined, and fills are drawn at their time and price.",
+    "held:looked": "A server that looks for a desk hinders none that starts, and one that gave way is started again.",
     "held:shared": "Servers share one desk; it starts with the first and ends when the last has left.",
     "held:killed": "A server or a desk that was killed leaves nothing that holds up the next.",
     "held:operated": "Status, kill and resume find the desk that servers started, as they find a person's run.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -99,6 +100,30 @@ def test_a_desk_that_was_killed_is_not_joined_but_started_again(folder: Path) ->
             assert second.content.supervisor != first.content.supervisor
             assert second.run_dir != first.run_dir
     until(lambda: gone(second.content.supervisor))
+
+
+@pytest.mark.requirement("held:looked")
+def test_a_desk_begins_although_a_server_is_just_looking_for_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = HeldDesk(folder)
+    with (folder / "desk.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_EX)
+        assert not desk.begin(0.0)
+
+        def seen(_seconds: float) -> None:
+            fcntl.flock(looking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("outcry.held.sleep_s", seen)
+        assert desk.begin()
+
+
+@pytest.mark.requirement("held:looked")
+def test_a_server_starts_another_desk_when_its_own_gave_way_to_one_that_is_gone(folder: Path) -> None:
+    given_way = folder / "given-way"
+    words = ("/bin/sh", "-c", 'mkdir "$0" 2>/dev/null && exit 0; exec "$@"', str(given_way), *command(folder))
+    with join(folder, words) as member:
+        assert given_way.is_dir()
+        assert not gone(member.content.supervisor)
+    until(lambda: gone(member.content.supervisor))
 
 
 @pytest.mark.requirement("held:refused")
