@@ -149,7 +149,8 @@ class Verdict(Struct, frozen=True):
 class Ticket(Struct, frozen=True):
     """The gate's signature over one order: Ed25519 over all other fields and the exact order bytes (law 1).
 
-    ``key_id`` and ``signature`` differ between two runs of the same day; nothing else does.
+    ``key_id`` and ``signature`` differ between two runs of the same day; nothing else does. ``epoch`` grows with each
+    kill and each resume: what was given before a kill is told from what was given after it by that alone.
     """
 
     ticket_id: str
@@ -160,6 +161,7 @@ class Ticket(Struct, frozen=True):
     expires_ns: int
     key_id: str
     signature: bytes
+    epoch: int = 0
 
 
 class TicketedOrder(Struct, frozen=True):
@@ -277,11 +279,15 @@ class GetAccount(Struct, frozen=True):
 
 
 class CancelAll(Struct, frozen=True):
-    """Cancel every working order; only with a ticket of the gate's over the digest of ``cancel_all``."""
+    """Cancel every working order, of one strategy where one is named, and take no ticket that was given before this.
+
+    Only with a ticket of the gate's over the digest of ``cancel_all``; its epoch says what was given before.
+    """
 
     now_ns: int
     reason: str
     ticket: Ticket
+    strategy: str = ""
 
 
 class SettleBook(Struct, frozen=True):

@@ -1,11 +1,12 @@
-"""The tables of a client's journal, version 2. Not where they are written: that is ``execution.journal``."""
+"""The tables of a client's journal, version 3. Not where they are written: that is ``execution.journal``."""
 
 from __future__ import annotations
 
 __all__ = ["SCHEMA", "VERSION"]
 
-VERSION = "2"
-"""Version 1 had no seal, no legs and no orders of other hands: a run that began with it cannot be gone on with."""
+VERSION = "3"
+"""A run that began with an earlier one cannot be gone on with: 1 had no seal, no legs and no orders of other hands, 2
+did not know which tickets were given before a kill."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;

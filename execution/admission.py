@@ -81,7 +81,8 @@ class Admission:
         Raises:
             TicketError: It does not verify; nothing must be canceled.
         """
-        self._verify(request.ticket, cancel_all_digest(self._client, request.now_ns, request.reason), now_ns)
+        over = cancel_all_digest(self._client, request.now_ns, request.reason, request.strategy)
+        self._verify(request.ticket, over, now_ns)
 
     def check_cancel_order(self, request: CancelOrder, now_ns: int) -> None:
         """Verify the ticket of a cancel of one order.

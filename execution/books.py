@@ -18,6 +18,7 @@ from execution.ledger import Ledger
 from execution.legs import overfilled, unprotected
 from execution.orders import ALARM, Order, OrderBook
 from execution.spec import GatewaySpec
+from execution.swept import Sweeps, swept
 
 __all__ = ["Books"]
 
@@ -32,7 +33,7 @@ class Books:
         tickets: Used tickets: what for, and the first event that each could cause.
         waters: The best price that each trailing stop held here has seen.
         halted: Why nothing is sent for the client, empty when it is.
-        place_from: Legs are placed only for orders from this event on: what came before was canceled at once.
+        sweeps: What was canceled all at once, by strategy.
         untold: Events that came between two instants and that no answer has told of.
         settling: The instant and first event of an answer that is being made, empty otherwise.
     """
@@ -48,9 +49,15 @@ class Books:
         self.load()
 
     def load(self) -> None:
-        """Rebuild everything from the journal: after a start, a crash or a batch that failed."""
+        """Rebuild everything from the journal: after a start, a crash or a batch that failed.
+
+        Raises:
+            JournalError: It cannot be read, is damaged, or a batch is being written.
+        """
         self.stale = True
         journal = self.journal
+        if journal.in_batch:
+            raise JournalError(f"{journal.path} is read back in the middle of a batch; nothing of the batch is written")
         book = OrderBook()
         for order in journal.orders():
             book.add(order.intent, order.sent_ns, order.origin, order.group, order.price_nano)
@@ -66,7 +73,7 @@ class Books:
         self.clock = journal.clock()
         self.waters = journal.waters()
         self.halted = journal.meta("halted")
-        self.place_from = int(journal.meta("place_from") or 0)
+        self.sweeps: Sweeps = journal.sweeps()
         self.settling = journal.meta("settling")
         self.untold = journal.untold()
         self._written = len(book.events)
@@ -204,10 +211,15 @@ class Books:
         self.waters[client_order_id] = water_nano
         self.journal.set_water(client_order_id, water_nano)
 
-    def place_legs_from(self, seq: int) -> None:
-        """Place no leg for orders whose first event comes before this one; inside ``durable``."""
-        self.place_from = seq
-        self.journal.set_meta("place_from", str(seq))
+    def sweep(self, strategy: str, epoch: int) -> None:
+        """Write that everything so far is canceled, of one strategy where one is named; inside ``durable``.
+
+        Args:
+            strategy: Whose.
+            epoch: The lowest that a ticket of it may carry from now on.
+        """
+        self.sweeps = swept(self.sweeps, strategy, len(self.book.events) + 1, epoch)
+        self.journal.set_sweeps(self.sweeps)
 
     def halt(self, why: str) -> None:
         """Send nothing for the client from now on, or again when there is no reason; inside ``durable``."""

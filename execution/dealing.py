@@ -182,7 +182,7 @@ class Dealer:
             books.book,
             self._offered,
             now_ns,
-            place_from=books.place_from,
+            sweeps=books.sweeps,
             halted=bool(books.halted),
             tried=self._tried,
             called=self._called_off,

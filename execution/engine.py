@@ -43,6 +43,7 @@ from execution.ledger import Ledger
 from execution.legs import being_reduced
 from execution.orders import Order, OrderBook
 from execution.spec import GatewaySpec
+from execution.swept import EVERY
 from execution.waiting import Waited, waited
 
 __all__ = ["BrokerFactory", "Engine"]
@@ -398,6 +399,6 @@ class Engine:
         mine = list(books.book.working.values())
         self.broker()
         with books.durable():
-            books.place_legs_from(len(books.book.events) + 1)
+            books.sweep(EVERY, 0)
             books.alarm(reason)
         self.cancel(mine, reason, books.clock.now_ns, unasked=True)

@@ -10,6 +10,7 @@ journal about the past. Conventions:
 - An order for a halted client is refused in the same way; what was sent before is answered as ever, and cancels work.
 - A cancel does not wait for the feed. The same cancel-all again cancels nothing that was sent after it; the same
   cancel of one order again is answered with what the first one caused.
+- After a cancel-all, a ticket that was given before it is refused, however long it would have been good.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from execution.open_broker import open_broker
 from execution.paper import PAPER_OFFERS
 from execution.spec import GatewaySpec
 from execution.states import WORKING
+from execution.swept import check_epoch
 from execution.upkeep import Upkeep
 
 __all__ = ["Gateway", "build_gateway"]
@@ -190,6 +192,7 @@ class Gateway:
                 "give a new intent an id of its own"
             )
         self._admission.check_order(order, self.engine.now_ns)
+        check_epoch(self.engine.books.sweeps, order.intent.strategy, order.ticket)
         ticket_id = order.ticket.ticket_id
         if ticket_id in self.engine.books.tickets or any(other.ticket.ticket_id == ticket_id for other in new.values()):
             raise TicketError(f"ticket {ticket_id} was used; a ticket is for one order, once: ask the gate again")
@@ -211,24 +214,29 @@ class Gateway:
         )
 
     def _cancel_all(self, request: CancelAll) -> OrderEvents:
-        """Cancel everything that works and answer with the events that this caused."""
-        ticket = request.ticket
-        if self.engine.book.working:
+        """Cancel everything that works, take no earlier ticket, and answer with the events that this caused."""
+        ticket, strategy = request.ticket, request.strategy
+        purpose = f"cancel_all {strategy}" if strategy else "cancel_all"
+        books = self.engine.books
+        if books.book.working:
             self.engine.broker()
-        book = self.engine.book
         # The gate's time is as good as the feed's, and the clock here may be older just after a restart.
         now_ns = max(self.engine.now_ns, ticket.issued_ns)
-        used = self.engine.books.tickets.get(ticket.ticket_id)
+        used = books.tickets.get(ticket.ticket_id)
         if used is None:
             self._admission.check_cancel(request, now_ns)
-            with self.engine.books.durable():
-                used = self.engine.books.use(ticket, "cancel_all", now_ns)
-                self.engine.books.place_legs_from(used[1])
-        purpose, first_seq = used
-        if purpose != "cancel_all":
-            raise TicketError(f"ticket {ticket.ticket_id} was used for an order; ask the gate for one to cancel with")
+            with books.durable():
+                used = books.use(ticket, purpose, now_ns)
+                books.sweep(strategy, ticket.epoch)
+        if used[0] != purpose:
+            raise TicketError(f"ticket {ticket.ticket_id} was used for something else; ask the gate again")
+        first_seq = used[1]
         prefix = f"cancel_all {ticket.ticket_id}: "
-        mine = [order for order in book.working.values() if order.events[0].seq < first_seq]
+        mine = [
+            order
+            for order in books.book.working.values()
+            if order.events[0].seq < first_seq and strategy in {"", order.intent.strategy}
+        ]
         if mine:
             self.engine.cancel(mine, f"{prefix}{request.reason}", now_ns)
         events = self.engine.book.events
@@ -244,19 +252,19 @@ class Gateway:
             self.engine.broker()
         now_ns = max(self.engine.now_ns, ticket.issued_ns)
         self._admission.check_cancel_order(request, now_ns)
-        book = self.engine.book
-        order = book.orders.get(client_order_id)
+        books = self.engine.books
+        order = books.book.orders.get(client_order_id)
         if order is None:
             raise BusError(f"there is no order {client_order_id} in this run; see which there are with GetOrders")
         purpose = f"cancel {client_order_id}"
-        used = self.engine.books.tickets.get(ticket.ticket_id)
+        used = books.tickets.get(ticket.ticket_id)
         if used is not None and used[0] != purpose:
             raise TicketError(f"ticket {ticket.ticket_id} was used for something else; ask the gate again")
         prefix = f"{purpose} {ticket.ticket_id}: "
-        if client_order_id in book.working:
+        if client_order_id in books.book.working:
             if used is None:
-                with self.engine.books.durable():
-                    used = self.engine.books.use(ticket, purpose, now_ns)
+                with books.durable():
+                    used = books.use(ticket, purpose, now_ns)
             # Also when this was killed between the use of the ticket and its effect.
             self.engine.cancel([order], f"{prefix}{request.reason}", now_ns)
         events = self.engine.book.orders[client_order_id].events

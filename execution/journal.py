@@ -21,12 +21,14 @@ from bus.errors import JournalError, SchemaError
 from bus.messages import Instrument, OrderEvent, OrderIntent, Origin, Ticket
 from execution._schema import SCHEMA, VERSION
 from execution._seal import START, Note, link
+from execution.swept import Sweep, Sweeps
 
 __all__ = ["Clock", "Journal", "JournaledOrder"]
 
 _BUSY_S = 1.0
 _INTENT: msgspec.msgpack.Decoder[OrderIntent] = msgspec.msgpack.Decoder(OrderIntent)
 _INSTRUMENTS: msgspec.msgpack.Decoder[tuple[Instrument, ...]] = msgspec.msgpack.Decoder(tuple[Instrument, ...])
+_SWEEPS: msgspec.json.Decoder[dict[str, Sweep]] = msgspec.json.Decoder(dict[str, Sweep])
 _SEQS: msgspec.msgpack.Decoder[list[int]] = msgspec.msgpack.Decoder(list[int])
 
 
@@ -113,6 +115,11 @@ class Journal:
             f"journal_lost: {self.path.name} had {seq} events and has {self._seq} of them; orders of the lost ones may "
             "work at the broker: put the newer file back, or compare with the broker (outcry reconcile) and clear it"
         )
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether a batch is being written."""
+        return self._db.in_transaction
 
     @contextmanager
     def batch(self) -> Generator[None]:
@@ -212,6 +219,10 @@ class Journal:
         """Write the best price that a trailing stop has seen."""
         self._db.execute("INSERT OR REPLACE INTO waters VALUES (?, ?)", (client_order_id, water_nano))
 
+    def set_sweeps(self, sweeps: Sweeps) -> None:
+        """Write what was canceled all at once."""
+        self.set_meta("sweeps", msgspec.json.encode(sweeps).decode())
+
     def add_alarm(self, time_ns: int, text: str) -> None:
         """Write something that a person must look at."""
         self._db.execute("INSERT INTO alarms VALUES (NULL, ?, ?)", (time_ns, text))
@@ -310,6 +321,16 @@ class Journal:
     def waters(self) -> dict[str, int]:
         """Return the best price that each trailing stop has seen."""
         return {str(order): int(water) for order, water in self._rows("SELECT client_order_id, water_nano FROM waters")}
+
+    def sweeps(self) -> dict[str, Sweep]:
+        """Return what was canceled all at once, by strategy."""
+        written = self.meta("sweeps")
+        try:
+            return _SWEEPS.decode(written) if written else {}
+        except msgspec.MsgspecError as error:
+            raise JournalError(
+                f"{self.path} is damaged: what was canceled is no text of ours; nothing is sent. Put back a copy of it"
+            ) from error
 
     def alarms(self) -> list[str]:
         """Return what a person must look at, oldest first."""

@@ -27,6 +27,7 @@ from bus.messages import OrderIntent, OrderType, TimeInForce
 from execution.broker import Offered
 from execution.orders import LEG_REASON, Order, OrderBook
 from execution.states import ASKED, FINAL, WORKING
+from execution.swept import Sweeps, goes_on
 
 __all__ = ["Place", "Reduce", "Step", "being_reduced", "group_of", "is_group", "overfilled", "plan", "unprotected"]
 
@@ -69,7 +70,7 @@ def plan(
     offered: Offered,
     now_ns: int,
     *,
-    place_from: int,
+    sweeps: Sweeps,
     halted: bool,
     tried: Collection[str],
     called: Collection[str],
@@ -80,7 +81,7 @@ def plan(
         book: The orders.
         offered: What the broker takes.
         now_ns: The time that new legs are decided at.
-        place_from: Legs are placed for orders whose first event has this number or a later one.
+        sweeps: What was canceled all at once: no leg of it is placed any more.
         halted: Whether nothing may be sent.
         tried: Legs whose cancel was tried just now, or that were rejected just now.
         called: Legs whose cancel this process has sent: another one may have been killed before it did.
@@ -88,7 +89,7 @@ def plan(
     steps: list[Step] = []
     for parent in book.groups.values():
         legs = _Legs(parent, book.legs.get(parent.intent.client_order_id, []), offered, now_ns, tried, called)
-        placing = not halted and bool(parent.events) and parent.events[0].seq >= place_from
+        placing = not halted and goes_on(sweeps, parent)
         steps += [step for step in legs.steps() if placing or isinstance(step, Reduce)]
     return steps
 

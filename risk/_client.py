@@ -242,6 +242,11 @@ class ClientState:
             self._use(client_order_id)
         self._refresh()
 
+    def strategy_of(self, client_order_id: str) -> str | None:
+        """Return which strategy's an order is; None for one that was not judged here."""
+        owner = self._owners.get(client_order_id)
+        return None if owner is None else owner[0]
+
     def describe(self, traded: frozenset[str]) -> None:
         """Make the terms of every symbol anew; counts of the day stay."""
         spec, instruments, before = self._spec, self._desk.instruments, self.facts.terms

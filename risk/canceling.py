@@ -32,7 +32,6 @@ __all__ = ["Canceling"]
 
 _ASK_S = 5.0
 _MOST_CANCELS = ceilings.MAX_OPEN_ORDERS
-_PAGE = 500
 _REASON = "kill_switch"
 _OVER = frozenset({"filled", "canceled", "replaced", "expired", "rejected"})
 """What cannot be canceled; everything else may still fill."""
@@ -77,44 +76,28 @@ class Canceling:
         for seat in seats:
             mine = [line for line in lines if line.client in ("", seat.name)]
             scopes = [(line.client, line.strategy) for line in mine]
-            due = [scope for scope in scopes if (scope, seat.name) in self._owed or seat.works()]
+            due = [scope for scope in scopes if (scope, seat.name) in self._owed or seat.works(scope[1])]
+            stopped = list(dict.fromkeys(strategy for _, strategy in due))
             try:
-                if any(not strategy for _, strategy in due):
-                    self._cancel_everything(seat, now_ns, kills.nonce)
-                else:
-                    for _, strategy in due:
-                        self._cancel_strategy(seat, strategy, now_ns)
+                for strategy in [""] if "" in stopped else stopped:
+                    self._cancel_all(seat, strategy, now_ns, kills.epoch)
             except BusError:
                 continue
             self._owed.difference_update((scope, seat.name) for scope in due)
 
-    def _cancel_everything(self, seat: Seat, now_ns: int, nonce: int) -> None:
+    def _cancel_all(self, seat: Seat, strategy: str, now_ns: int, epoch: int) -> None:
+        """Cancel all there is of a client, or of one of its strategies, and have no earlier ticket taken any more."""
         ticket = sign(
             self._signer,
             client=seat.name,
-            over=cancel_all_digest(seat.name, now_ns, _REASON),
-            subject=f"cancel_all:{now_ns}:{nonce}",
+            over=cancel_all_digest(seat.name, now_ns, _REASON, strategy),
+            subject=f"cancel_all:{now_ns}:{epoch}:{strategy}",
             limits_version=seat.version,
             issued_ns=now_ns,
             lifetime_ns=ceilings.CANCEL_LIFETIME_NS,
+            epoch=epoch,
         )
-        seat.execution.call(CancelAll(now_ns, _REASON, ticket), _ASK_S)
-
-    def _cancel_strategy(self, seat: Seat, strategy: str, now_ns: int) -> None:
-        for client_order_id in self._working_of(seat, strategy):
-            outcome = self._cancel(seat, client_order_id, _REASON, now_ns)
-            if isinstance(outcome, CancelRefusal):
-                raise BusError(outcome.why)
-
-    def _working_of(self, seat: Seat, strategy: str) -> list[str]:
-        found: list[str] = []
-        offset, total = 0, 1
-        while offset < total:
-            page = _orders(seat, GetOrders("open", (), (), _PAGE, offset))
-            total = page.total
-            offset += _PAGE
-            found.extend(order.intent.client_order_id for order in page.orders if order.intent.strategy == strategy)
-        return found
+        seat.execution.call(CancelAll(now_ns, _REASON, ticket, strategy), _ASK_S)
 
     # --- because somebody asks --------------------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ class Judging:
         """
         fresh: list[Judged] = []
         engaged: list[KillLine] = []
+        epoch = self._control.kills.epoch  # before what this batch may stop: that holds for its own orders too
         try:
             trouble = self._trouble(seat, request.run_id, request.now_ns)
             judged = [self._entry(intent, request.cycle, seat, trouble, fresh, engaged) for intent in intents]
@@ -89,7 +90,7 @@ class Judging:
             self._count(entry)
             if entry.final:  # its inputs are on disk: they are not needed again
                 self._known[entry.intent.client_order_id] = msgspec.structs.replace(entry, inputs={})
-        orders = self._signed(judged)
+        orders = self._signed(judged, epoch)
         self._control.owe_cancels(engaged, self._sight.now_ns)
         return Verdicts(tuple(entry.verdict for entry in judged), orders)
 
@@ -274,7 +275,7 @@ class Judging:
                 if entry.ticket is not None and seat is not None:
                     seat.state.withdraw(entry.intent)
 
-    def _signed(self, judged: Sequence[Judged]) -> tuple[TicketedOrder, ...]:
+    def _signed(self, judged: Sequence[Judged], epoch: int) -> tuple[TicketedOrder, ...]:
         approved = {entry.intent.client_order_id: entry for entry in judged if entry.ticket is not None}
         return tuple(
             TicketedOrder(
@@ -287,6 +288,7 @@ class Judging:
                     limits_version=ticket.limits_version,
                     issued_ns=ticket.issued_ns,
                     lifetime_ns=ticket.expires_ns - ticket.issued_ns,
+                    epoch=epoch,
                 ),
             )
             for entry in approved.values()

@@ -75,6 +75,11 @@ class KillSwitch:
         else:
             self.lines[scope] = line
 
+    @property
+    def epoch(self) -> int:
+        """What tickets carry from now on: more than before each kill, also one that could not be written yet."""
+        return self.nonce + len(self.unwritten)
+
     def of(self, client: str, strategy: str) -> KillLine | None:
         """Return the tightest line that an order of this client and strategy stands under; None when it is active."""
         lines = self.lines

@@ -93,9 +93,16 @@ class Seat:
             if client_order_id not in spared:
                 self.state.release(client_order_id)
 
-    def works(self) -> bool:
-        """Whether execution has told of an order that may still fill."""
-        return any(held.seen for held in self.state.book.reserved.values())
+    def works(self, strategy: str = "") -> bool:
+        """Whether execution has told of an order that may still fill, of a strategy where one is named.
+
+        An order that the gate has not judged may be any strategy's.
+        """
+        of = self.state.strategy_of
+        return any(
+            held.seen and (not strategy or of(key) in {strategy, None})
+            for key, held in self.state.book.reserved.items()
+        )
 
     def _take(self, answer: OrderEvents) -> None:
         for event in answer.events:

@@ -38,9 +38,9 @@ def order_digest(intent: OrderIntent) -> str:
     return digest(b"order", canonical(intent), size=32)
 
 
-def cancel_all_digest(client: str, now_ns: int, reason: str) -> str:
-    """Return the digest that a ticket for cancelling everything is over."""
-    return digest("cancel_all", client, now_ns, reason, size=32)
+def cancel_all_digest(client: str, now_ns: int, reason: str, strategy: str = "") -> str:
+    """Return the digest that a ticket for cancelling everything, of one strategy where one is named, is over."""
+    return digest("cancel_all", client, now_ns, reason, strategy, size=32)
 
 
 def cancel_digest(client: str, client_order_id: str, now_ns: int, reason: str) -> str:
@@ -82,7 +82,15 @@ def _signed_bytes(ticket: Ticket) -> bytes:
 
 
 def sign(
-    signer: Signer, *, client: str, over: str, subject: str, limits_version: str, issued_ns: int, lifetime_ns: int
+    signer: Signer,
+    *,
+    client: str,
+    over: str,
+    subject: str,
+    limits_version: str,
+    issued_ns: int,
+    lifetime_ns: int,
+    epoch: int = 0,
 ) -> Ticket:
     """Return a signed ticket.
 
@@ -94,6 +102,7 @@ def sign(
         limits_version: The limits the order was judged by.
         issued_ns: The gate's clock.
         lifetime_ns: How long the ticket is good for.
+        epoch: How many kills and resumes there were.
 
     Returns:
         The ticket; everything but key id and signature is derived.
@@ -107,6 +116,7 @@ def sign(
         expires_ns=issued_ns + lifetime_ns,
         key_id=signer.key_id,
         signature=b"",
+        epoch=epoch,
     )
     return msgspec.structs.replace(unsigned, signature=signer.sign_bytes(_signed_bytes(unsigned)))
 

@@ -88,6 +88,8 @@ def prepare(attack: Attack, floor: Floor) -> dict[str, TicketedOrder]:
                 floor.advance()
             case "kill":
                 floor.kill()
+            case "approve":
+                held["order"] = floor.approve(0)
             case "execute":
                 held["order"] = floor.approve(0)
                 floor.execute(held["order"])

@@ -195,7 +195,7 @@ def intent(
 
 
 def ticketed(
-    signer: Signer, order: OrderIntent, lifetime_ns: int = MINUTE, issued_ns: int | None = None
+    signer: Signer, order: OrderIntent, lifetime_ns: int = MINUTE, issued_ns: int | None = None, epoch: int = 0
 ) -> TicketedOrder:
     """The intent with a ticket of the signer's."""
     ticket = sign(
@@ -206,22 +206,26 @@ def ticketed(
         limits_version="v1",
         issued_ns=order.decided_ns if issued_ns is None else issued_ns,
         lifetime_ns=lifetime_ns,
+        epoch=epoch,
     )
     return TicketedOrder(order, ticket)
 
 
-def cancel_all(signer: Signer, now_ns: int, reason: str = "test", client: str = "alice") -> CancelAll:
+def cancel_all(
+    signer: Signer, now_ns: int, reason: str = "test", client: str = "alice", strategy: str = "", epoch: int = 0
+) -> CancelAll:
     """A cancel-all with the gate's ticket."""
     ticket = sign(
         signer,
         client=client,
-        over=cancel_all_digest(client, now_ns, reason),
-        subject=f"cancel_all {now_ns}",
+        over=cancel_all_digest(client, now_ns, reason, strategy),
+        subject=f"cancel_all {now_ns} {strategy}".rstrip(),
         limits_version="v1",
         issued_ns=now_ns,
         lifetime_ns=MINUTE,
+        epoch=epoch,
     )
-    return CancelAll(now_ns, reason, ticket)
+    return CancelAll(now_ns, reason, ticket, strategy)
 
 
 def gateway_spec(folder: Path, **changes: object) -> GatewaySpec:

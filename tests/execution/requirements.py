@@ -36,6 +36,7 @@ REQUIREMENTS: dict[str, str] = {
     "execution:machine": "After any story of mishaps and restarts nothing was sent twice or lost, and the books agree.",
     "execution:broker:chosen": "A spec comes to the broker of its kind, with keys only where it has any.",
     "execution:broker:refused": "A mode that does not go with its broker is refused before anything is made.",
+    "execution:tickets:epoch": "A ticket from before a cancel-all is refused in its scope, also after a restart.",
     "execution:tickets:limits": "An order judged under other limits than those in force is refused; a cancel is not.",
     "execution:ledger:amended": "A bust or a correction makes the books as if it had always been so; cash moves count.",
     "execution:fills:arrival": "An order meets no bar that opened before it arrived; a missing minute fills nothing.",

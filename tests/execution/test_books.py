@@ -16,6 +16,7 @@ from bus.messages import Fill, Instrument, OrderEvent, Ticket
 from execution.books import Books
 from execution.broker import BrokerReport
 from execution.journal import Clock, Journal
+from execution.swept import Sweep
 from tests.execution.desk import FUTURE, START_CASH, STOCK, at, dump, gateway_spec, intent
 
 INSTRUMENTS = {STOCK.symbol: STOCK, FUTURE.symbol: FUTURE}
@@ -88,7 +89,7 @@ def locked(books: Books) -> Generator[None]:
 @pytest.mark.requirement("execution:journal:killed")
 def test_a_new_journal_holds_nothing_and_nothing_waits_to_be_written(books: Books) -> None:
     assert (books.book.orders, books.book.events, books.tickets, books.waters) == ({}, [], {}, {})
-    assert (books.halted, books.settling, books.place_from, books.untold) == ("", "", 0, [])
+    assert (books.halted, books.settling, books.sweeps, books.untold) == ("", "", {}, [])
     assert books.clock == Clock(0, -1, done=False)
     assert books.ledger is None
     assert books.stale is False
@@ -103,7 +104,7 @@ def test_everything_that_was_written_is_read_back_as_it_was(books: Books) -> Non
         books.add(adopted, at(2), None, "external", "a group", to_nano(1_500))
         books.use(ticket("tk-2"), "cancel_all", at(2))
         books.set_water(NAME, 123)
-        books.place_legs_from(4)
+        books.sweep("mean", 7)
         books.halt("a person must look")
         books.settling_from(at(2), 3)
         books.clock = Clock(at(2), 5, done=True)
@@ -123,7 +124,8 @@ def test_everything_that_was_written_is_read_back_as_it_was(books: Books) -> Non
         assert found.tickets == before.tickets == {"tk-1": ("order", 1), "tk-2": ("cancel_all", 3)}
         assert found.waters == before.waters == {NAME: 123}
         assert found.clock == Clock(at(2), 5, done=True)
-        assert (found.place_from, found.halted) == (4, "a person must look")
+        assert found.sweeps == before.sweeps == {"mean": Sweep(3, 7)}
+        assert found.halted == "a person must look"
         assert found.settling == before.settling == f"{at(2)},3"
         assert found.untold == before.untold == [3, 4, 5]
         assert (found.pending, found.stale) == (False, False)

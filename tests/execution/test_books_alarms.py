@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from bus.errors import JournalError
 from bus.fixed import to_nano
 from bus.messages import Fill
 from execution.books import Books
 from execution.broker import BrokerReport
+from execution.swept import Sweep
 from tests.execution.desk import START_CASH, at, intent
 from tests.execution.test_books import ENTRY, INSTRUMENTS, NAME, alarms, books_of_a_new_journal, fill, send
 
@@ -112,12 +114,16 @@ def test_a_halt_is_written_and_alarmed_once_and_is_cleared_without_an_alarm(book
 
 
 @pytest.mark.requirement("execution:legs:killed")
-def test_from_where_legs_are_placed_and_the_waters_of_trailing_stops_are_written(books: Books) -> None:
+def test_what_was_swept_away_and_the_waters_of_trailing_stops_are_written(books: Books) -> None:
     with books.durable():
-        books.place_legs_from(7)
+        books.sweep("mean", 7)
         books.set_water("oo-1", 5)
         books.set_water("oo-2", 6)
     with books.durable():
         books.set_water("oo-1", 9)
-    assert (books.place_from, books.journal.meta("place_from")) == (7, "7")
+    assert books.sweeps == books.journal.sweeps() == {"mean": Sweep(1, 7)}
+    with books.durable():
+        books.journal.set_meta("sweeps", '{"mean": 7}')
+    with pytest.raises(JournalError, match="is damaged"):
+        books.journal.sweeps()
     assert books.waters == books.journal.waters() == {"oo-1": 9, "oo-2": 6}

@@ -240,6 +240,22 @@ def test_after_everything_was_canceled_no_leg_is_placed(tmp_path: Path) -> None:
     desk.close()
 
 
+@pytest.mark.requirement("execution:legs:killed")
+def test_after_a_strategy_was_canceled_none_of_its_legs_is_placed_and_those_of_others_are(tmp_path: Path) -> None:
+    venue = Venue()
+    desk = started(tmp_path, venue)
+    mine, other = entry(0, strategy="mean"), entry(1, strategy="trend")
+    desk.send(1, mine, other)
+    for order in (mine, other):
+        venue.fill(order.client_order_id, to_nano(40), PRICE)
+    desk.call(cancel_all(desk.signer, at(1), strategy="mean"), OrderEvents)
+    venue.fill(other.client_order_id, to_nano(60), PRICE)
+    desk.settle(2)
+    names = (leg_order_id(other.client_order_id, name, 0) for name in ("take_profit", "stop_loss"))
+    assert open_legs(venue) == dict.fromkeys(names, 100)
+    desk.close()
+
+
 @pytest.mark.requirement("execution:legs:oco")
 def test_an_ocos_stop_works_at_once_beside_it_and_each_leaves_the_other_the_rest(tmp_path: Path) -> None:
     venue = Venue()

@@ -14,6 +14,7 @@ from bus.messages import Fill, OrderEventKind, OrderIntent, Side, TimeInForce
 from execution.broker import Offered
 from execution.legs import Place, Reduce, Step, being_reduced, group_of, is_group, plan
 from execution.orders import LEG_REASON, Order, OrderBook
+from execution.swept import EVERY, Sweep
 from tests.execution.desk import at, intent
 from tests.execution.venue import OFFERS
 
@@ -61,12 +62,12 @@ class Group:
         self,
         *,
         offered: Offered = OFFERS,
-        place_from: int = 0,
+        swept_to: int = 0,
         halted: bool = False,
         tried: Collection[str] = (),
         called: Collection[str] = (),
     ) -> list[Step]:
-        return plan(self.book, offered, NOW, place_from=place_from, halted=halted, tried=tried, called=called)
+        return plan(self.book, offered, NOW, sweeps={EVERY: Sweep(swept_to)}, halted=halted, tried=tried, called=called)
 
     def placed(self, **more: Any) -> list[Order]:
         """What is to be placed is placed and sent."""
@@ -209,14 +210,14 @@ def test_nothing_is_placed_in_a_halt_or_for_what_came_before_a_kill_and_reductio
     group.book.cash("c", 1, 0, "")
     group.over()
     assert group.entry.events[0].seq == 2
-    assert [len(group.plan(place_from=seq)) for seq in (1, 2, 3)] == [2, 2, 0]
+    assert [len(group.plan(swept_to=seq)) for seq in (1, 2, 3)] == [2, 2, 0]
     assert group.plan(halted=True) == []
     take, stop = group.placed()
     group.fill(take, to_nano(30))
-    assert group.said(halted=True) == group.said(place_from=3) == [(stop.intent.client_order_id, 0)]
+    assert group.said(halted=True) == group.said(swept_to=3) == [(stop.intent.client_order_id, 0)]
     group.tell(stop, "canceled", reason=f"{LEG_REASON}test")
     assert group.said() == [(group.leg(STOP, 1), 70)]
-    assert group.said(halted=True) == group.said(place_from=3) == []
+    assert group.said(halted=True) == group.said(swept_to=3) == []
 
 
 @pytest.mark.requirement("execution:legs:killed")

@@ -12,8 +12,8 @@ import pytest
 from bus.codec import canonical
 from bus.errors import RemoteError
 from bus.fixed import to_nano
-from bus.messages import Account, GetAccount, OrderEvents, OrderIntent, Ticket, TicketedOrder
-from risk.tickets import Signer, publish_public_key
+from bus.messages import Account, CancelOrder, GetAccount, OrderEvents, OrderIntent, Ticket, TicketedOrder
+from risk.tickets import Signer, cancel_digest, publish_public_key, sign
 from tests.execution.desk import MINUTE, Desk, at, bar, cancel_all, day, dump, gateway_spec, intent, ticketed
 
 replace = msgspec.structs.replace
@@ -198,10 +198,93 @@ def test_a_cancel_all_without_the_gates_ticket_is_refused(tmp_path: Path) -> Non
         replace(good, ticket=order.ticket),
         cancel_all(desk.signer, at(3), client="mallory"),
         cancel_all(desk.signer, at(1)),
+        replace(good, strategy="mean"),
+        replace(good, ticket=replace(good.ticket, epoch=1)),
+        replace(cancel_all(desk.signer, at(3), strategy="mean"), strategy=""),
     ):
         with pytest.raises(RemoteError):
             desk.client.call(bad)
     assert state(desk) == before
+    desk.close()
+
+
+@pytest.mark.requirement("execution:once:cancel-all")
+def test_a_cancel_all_of_a_strategy_cancels_that_ones_orders_and_cannot_be_widened(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    mine, other = intent(0, 3, limit="90", strategy="mean"), intent(1, 3, limit="90", strategy="trend")
+    desk.send(3, mine, other)
+    request = cancel_all(desk.signer, at(3), strategy="mean")
+    answer = desk.call(request, OrderEvents)
+    assert [(e.kind, e.client_order_id) for e in answer.events] == [("canceled", mine.client_order_id)]
+    with pytest.raises(RemoteError, match="used for something else"):
+        desk.client.call(replace(request, strategy=""))
+    assert list(desk.gateway.engine.book.working) == [other.client_order_id]
+    desk.close()
+
+
+SWEPT = [("", "mean"), ("", "trend"), ("mean", "mean")]
+SPARED = [("mean", "trend"), ("mean", "")]
+
+
+@pytest.mark.requirement("execution:tickets:epoch")
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(("scope", "strategy"), [*SWEPT, *SPARED])
+def test_a_ticket_from_before_everything_was_canceled_is_refused_for_good(
+    tmp_path: Path, scope: str, strategy: str, restart: bool
+) -> None:
+    desk = started(tmp_path)
+    old = ticketed(desk.signer, intent(0, 3, limit="90", strategy=strategy), epoch=4)
+    new = ticketed(desk.signer, intent(1, 3, limit="90", strategy=strategy), epoch=5)
+    desk.call(cancel_all(desk.signer, at(3), strategy=scope, epoch=5), OrderEvents)
+    desk.call(cancel_all(desk.signer, at(3), "a late one", strategy="other", epoch=3), OrderEvents)
+    if restart:
+        desk.close()
+        desk = Desk(tmp_path, desk.feed.ticks, signer=desk.signer, now_ns=at(3))
+    before = state(desk)
+    kinds = [event.kind for event in desk.send(3, old)]
+    if (scope, strategy) in SPARED:
+        assert kinds == ["sent", "accepted"]
+    else:
+        assert kinds == ["rejected"]
+        (event,) = desk.send(3, old)
+        assert "before everything was canceled (epoch 4, now 5)" in event.reason
+        assert state(desk) == before
+    assert [event.kind for event in desk.send(3, new)] == ["sent", "accepted"]
+    desk.close()
+
+
+@pytest.mark.requirement("execution:tickets:epoch")
+def test_an_order_that_was_sent_before_everything_was_canceled_is_answered_as_ever(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    order = ticketed(desk.signer, intent(0, 3, limit="90"), epoch=4)
+    first = desk.send(3, order)
+    desk.call(cancel_all(desk.signer, at(3), epoch=5), OrderEvents)
+    assert desk.send(3, order) == first
+    desk.close()
+
+
+@pytest.mark.requirement("execution:once:cancel-all")
+def test_canceling_keeps_the_broker_and_the_clock(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    orders = [intent(n, 3, limit="90") for n in range(2)]
+    desk.send(3, *orders)
+    engine = desk.gateway.engine
+    broker, clock = engine.broker(), engine.books.clock
+    one = orders[0].client_order_id
+    over = cancel_digest("alice", one, at(3), "test")
+    ticket = sign(
+        desk.signer,
+        client="alice",
+        over=over,
+        subject=f"cancel {one}",
+        limits_version="v1",
+        issued_ns=at(3),
+        lifetime_ns=MINUTE,
+    )
+    assert len(desk.call(CancelOrder(at(3), one, "test", ticket), OrderEvents).events) == 1
+    assert len(desk.call(cancel_all(desk.signer, at(3)), OrderEvents).events) == 1
+    assert engine.broker() is broker, "a session with a broker is not to be lost by what ends orders"
+    assert engine.books.clock == clock
     desk.close()
 
 

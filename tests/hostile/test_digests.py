@@ -17,7 +17,8 @@ ORDER = OrderIntent("oo-1", "alice", "run", 1, 0, "ACME", "buy", "limit", "day",
 @pytest.mark.requirement("hostile:tickets")
 def test_a_digest_is_over_the_act_and_each_of_its_parts() -> None:
     assert cancel_digest("alice", "oo-1", 7, "why") == digest("cancel", "alice", "oo-1", 7, "why", size=32)
-    assert cancel_all_digest("alice", 7, "why") == digest("cancel_all", "alice", 7, "why", size=32)
+    assert cancel_all_digest("alice", 7, "why") == digest("cancel_all", "alice", 7, "why", "", size=32)
+    assert cancel_all_digest("alice", 7, "why", "mean") == digest("cancel_all", "alice", 7, "why", "mean", size=32)
     assert clear_halt_digest("alice", 7, "me") == digest("clear_halt", "alice", 7, "me", size=32)
 
 
@@ -29,7 +30,7 @@ def test_no_two_acts_have_one_digest() -> None:
             cancel_digest(client, order, now_ns, why)
             for client, order, now_ns, why in itertools.product(("alice", "bob"), ("oo-1", "oo-2"), (7, 8), ("", "x"))
         ),
-        *(cancel_all_digest(*parts) for parts in itertools.product(("alice", "bob"), (7, 8), ("", "x"))),
+        *(cancel_all_digest(*parts) for parts in itertools.product(("alice", "bob"), (7, 8), ("", "x"), ("", "x"))),
         *(clear_halt_digest(*parts) for parts in itertools.product(("alice", "bob"), (7, 8), ("", "x"))),
     ]
     assert len(set(made)) == len(made)

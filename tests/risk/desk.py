@@ -64,6 +64,7 @@ from bus.messages import (
     Verdicts,
 )
 from bus.transport import Server
+from execution.swept import Sweeps, check_epoch, swept
 from risk.gate import Gate, build_gate
 from risk.limits import DeskLimits, Limits, StrategyLimits, SymbolLimits, default_desk_limits, default_limits
 from risk.resume import read_resume_key, resume_proof
@@ -168,6 +169,8 @@ class SmallExecution:
         self.asked: list[CancelOrder] = []
         self.cleared: list[ClearHalt] = []
         self.lost: set[str] = set()
+        self.sweeps: Sweeps = {}
+        self._keys: dict[str, bytes] = {}
         self.down = False
         self.slow = False
         """Whether its clock stays where it is."""
@@ -200,13 +203,17 @@ class SmallExecution:
     def _ticketed(self, request: CancelAll | CancelOrder | ClearHalt) -> Message:
         now_ns, ticket = request.now_ns, request.ticket
         match request:
-            case CancelAll(reason=reason):
-                self._verify(ticket, cancel_all_digest(self.client, now_ns, reason), max(self.now_ns, now_ns))
+            case CancelAll(reason=reason, strategy=strategy):
+                over = cancel_all_digest(self.client, now_ns, reason, strategy)
+                self._verify(ticket, over, max(self.now_ns, now_ns))
                 self.canceled.append(request)
+                mine = [key for key in self.orders if self.works(key) and self._of(key, strategy)]
+                if self.lost & set(mine):
+                    raise BusError("no answer")
+                self.sweeps = swept(self.sweeps, strategy, len(self.events) + 1, ticket.epoch)
                 first = len(self.events)
-                for key in self.orders:
-                    if self.works(key):
-                        self.step(key, "canceled", "canceled", now_ns)
+                for key in mine:
+                    self.step(key, "canceled", "canceled", now_ns)
                 return OrderEvents(tuple(self.events[first:]), len(self.events))
             case CancelOrder(client_order_id=key, reason=reason):
                 self._verify(ticket, cancel_digest(self.client, key, now_ns, reason), now_ns)
@@ -221,12 +228,18 @@ class SmallExecution:
                 self.halted = ""
                 return Account(self.client, "replay", now_ns, 0, 0, 0)
 
+    def _of(self, order_id: str, strategy: str) -> bool:
+        return strategy in {"", self.orders[order_id].strategy}
+
     def _verify(self, ticket: Ticket, over: str, now_ns: int) -> None:
-        key_id, key = read_public_key(self._file)
-        verify(ticket, over=over, client=self.client, now_ns=now_ns, key_id=key_id, public_key=key)
+        if ticket.key_id not in self._keys:
+            self._keys.update([read_public_key(self._file)])
+        known = ticket.key_id if ticket.key_id in self._keys else next(iter(self._keys))
+        verify(ticket, over=over, client=self.client, now_ns=now_ns, key_id=known, public_key=self._keys[known])
 
     def send(self, order: TicketedOrder, now_ns: int) -> None:
         self._verify(order.ticket, order_digest(order.intent), max(now_ns, self.now_ns))
+        check_epoch(self.sweeps, order.intent.strategy, order.ticket)
         self.orders[order.intent.client_order_id] = order.intent
         self.step(order.intent.client_order_id, "accepted", "accepted", now_ns)
 

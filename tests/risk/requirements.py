@@ -45,6 +45,7 @@ REQUIREMENTS.update(
         "risk:journal:locked": "A journal that another process holds or writes closes the gate until it is free.",
         "risk:journal:room": "A log with its room ahead of it loses nothing; without that room nothing changes.",
         "risk:journal:replaced": "A journal that is taken away or replaced while the gate runs closes it.",
+        "risk:kill:epoch": "A ticket from before a kill opens no door in its scope, not after the resume either.",
         "risk:kill:scope": "A scope is killed by itself: its orders are refused and canceled, and no others.",
         "risk:kill:reducing": "A scope that only reduces takes orders that shrink a position and never flip it.",
         "risk:kill:one-way": "No message makes what is stopped less stopped.",

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bus.errors import RemoteError
+from bus.errors import JournalError, RemoteError, TicketError
 from bus.messages import AskCancel, Canceled, Kill, OrderIntent, PreviewOrders, TradingState
+from risk.journal import GateJournal
 from risk.kills import MOST_SCOPES
 from risk.limits import default_limits
 from tests.risk.desk import CASH_NANO, RUN, Desk, state, verdicts
@@ -65,15 +66,80 @@ def test_a_scope_refuses_and_cancels_its_own_orders_and_no_others(
         assert two.code(two.intent("NICK", client=client, strategy=strategy, index=10 + n, qty=30 + n)) == "approved"
 
 
-@pytest.mark.requirement("risk:kill:scope")
-def test_an_order_that_was_approved_before_the_kill_and_sent_after_it_is_canceled_at_the_next_instant(
-    two: Desk,
+@pytest.mark.requirement("risk:kill:epoch")
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_ticket_from_before_a_kill_is_refused_in_its_scope_and_good_elsewhere(
+    two: Desk, scope: tuple[str, str]
 ) -> None:
-    answer = two.judge(two.intent(limit="99", strategy="momentum"))
+    given = [
+        two.judge(two.intent(limit="99", client=client, strategy=strategy, index=n, qty=10 + n)).orders[0]
+        for n, (client, strategy) in enumerate(ORDERS)
+    ]
+    two.kill(*scope)
+    for order, held in zip(given, ORDERS, strict=True):
+        execution = two.executions[held[0]]
+        if holds(scope, held):
+            with pytest.raises(TicketError, match="before everything was canceled"):
+                execution.send(order, two.feed.now_ns)
+            assert order.intent.client_order_id not in execution.orders
+        else:
+            execution.send(order, two.feed.now_ns)
+
+
+@pytest.mark.requirement("risk:kill:epoch")
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_ticket_from_before_a_kill_is_refused_after_the_resume_too_and_a_newer_one_is_good(
+    two: Desk, restart: bool
+) -> None:
+    intent = two.intent(limit="99", strategy="momentum")
+    (old,) = two.judge(intent).orders
     two.kill("alice", "momentum")
-    two.execution.send(answer.orders[0], two.feed.now_ns)
+    if restart:
+        two.start()
+        two.settle()
+    two.resume("alice", "momentum")
+    with pytest.raises(TicketError, match="before everything was canceled"):
+        two.execution.send(old, two.feed.now_ns)
+    (new,) = two.judge(intent).orders
+    assert (new.intent, new.ticket.ticket_id) == (old.intent, old.ticket.ticket_id)
+    two.execution.send(new, two.feed.now_ns)
+    assert two.execution.status[intent.client_order_id] == "accepted"
+
+
+@pytest.mark.requirement("risk:kill:epoch")
+def test_a_kill_that_cannot_be_written_makes_the_tickets_before_it_void_all_the_same(
+    two: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (old,) = two.judge(two.intent(limit="99", strategy="momentum")).orders
+
+    def fails(*_: object) -> None:
+        raise JournalError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GateJournal, "write_kill", fails)
+        with pytest.raises(RemoteError, match="the disk is full"):
+            two.kill("alice", "momentum")
+        with pytest.raises(TicketError, match="before everything was canceled"):
+            two.execution.send(old, two.feed.now_ns)
+        (other,) = two.judge(two.intent("NICK", limit="99", strategy="value", index=1)).orders
     two.advance()
-    assert two.execution.status[answer.orders[0].intent.client_order_id] == "canceled"
+    two.kill("alice")
+    with pytest.raises(TicketError, match="before everything was canceled"):
+        two.execution.send(other, two.feed.now_ns)
+
+
+@pytest.mark.requirement("risk:kill:scope")
+def test_a_stopped_strategy_is_canceled_again_only_while_something_of_it_may_work(two: Desk) -> None:
+    work(two, "alice", "value")
+    two.advance()
+    two.kill("alice", "momentum")
+    for _ in range(3):
+        two.advance()
+    assert [each.strategy for each in two.execution.canceled] == ["momentum"]
+    two.execution.orders["stranger"] = two.intent("NICK", limit="99", index=9, strategy="momentum")
+    two.execution.step("stranger", "accepted", "accepted", two.feed.now_ns)
+    two.advance()
+    assert two.execution.status["stranger"] == "canceled", "an order that the gate never judged may be anyone's"
 
 
 @pytest.mark.requirement("risk:kill:scope")
@@ -99,14 +165,14 @@ def test_a_kill_whose_cancels_get_no_answer_is_tried_again_at_every_instant(two:
     two.kill("alice", "momentum")
     two.advance()
     assert two.execution.status[working] == "accepted"
-    asked = len(two.execution.asked)
+    asked = len(two.execution.canceled)
     assert asked >= 2
     two.execution.lost.clear()
     two.advance()
     assert two.execution.status[working] == "canceled"
     two.advance()
     two.advance()
-    assert len(two.execution.asked) == asked + 1, "and no longer than that"
+    assert len(two.execution.canceled) == asked + 1, "and no longer than that"
 
 
 @pytest.mark.requirement("risk:kill:scope")
@@ -255,6 +321,20 @@ def test_a_strategy_that_repeats_itself_is_killed_by_the_gate_until_a_person_res
     assert desk.code(again(desk, 2, client="bob")) == "approved"
     desk.resume("alice", "loop")
     assert desk.code(again(desk, 3, qty=6)) == "approved"
+
+
+@pytest.mark.requirement("risk:kill:epoch")
+def test_what_was_approved_in_the_batch_that_stopped_its_strategy_is_void_too(throttled: Desk) -> None:
+    desk = throttled
+    for _ in range(3):
+        assert desk.code(again(desk)) == "approved"
+        desk.advance()
+    answer = desk.judge(again(desk, 1, qty=2), again(desk, 2, "other"), again(desk))
+    assert [verdict.code for verdict in answer.verdicts] == ["approved", "approved", "repeated_executions"]
+    stopped, other = answer.orders
+    with pytest.raises(TicketError, match="before everything was canceled"):
+        desk.execution.send(stopped, desk.feed.now_ns)
+    desk.execution.send(other, desk.feed.now_ns)
 
 
 @pytest.mark.requirement("risk:kill:repeats")
