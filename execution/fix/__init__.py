@@ -2,7 +2,8 @@
 
 ``OFFERS`` and ``open_fix`` are all that the gateway needs. What was decided:
 
-* Orders are refused while the session is logged off or catching up; nothing is queued for later.
+* Orders are refused while the session is logged off or catching up; nothing is queued for later. After a logon that
+  may follow a loss, catching up ends with their answer to a TestRequest: what they missed they have asked for by then.
 * An order is never sent again. When the counterparty asks for a resend, every message of ours is gap-filled, orders
   too: an order that did not arrive never will, and ``query`` (OrderStatusRequest) says so for certain, because the
   counterparty reads our question only after the number of the order was received or filled.

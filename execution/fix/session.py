@@ -60,6 +60,9 @@ class Session(Wire):
         self._heard_at = now
         self._tested_at = 0
         self._answered: set[int] = set()
+        self._probe = ""
+        self._probed_at = now
+        self._may_miss = False
         self._heartbeat_ns = self._settings.heartbeat_s * NS
 
     # --- what the caller asks and tells -------------------------------------------------------------------------------
@@ -71,8 +74,11 @@ class Session(Wire):
 
     @property
     def ready(self) -> bool:
-        """Whether orders may be sent: logged on, and nothing of theirs missing."""
-        return self.phase == "on" and not self._wanted_to
+        """Whether orders may be sent: logged on, nothing of theirs missing, and nothing of ours that they will ask for.
+
+        What they ask for is gap-filled up to our newest message, so an order sent before they have asked would be lost.
+        """
+        return self.phase == "on" and not self._wanted_to and not self._probe
 
     @property
     def garbled(self) -> int:
@@ -85,6 +91,7 @@ class Session(Wire):
         self.phase = "logging_on"
         if self._settings.reset:
             self._store.reset()
+        self._may_miss = self._store.next_out > 1
         self._logon(reset=self._settings.reset)
 
     def lost(self, why: str) -> None:
@@ -139,8 +146,9 @@ class Session(Wire):
         silent = now - self._heard_at
         if self._tested_at and self._heard_at >= self._tested_at:
             self._tested_at = 0
-        if self._tested_at and now - self._tested_at > interval + interval // 5:
-            self._end("the counterparty was silent and answered no TestRequest")
+        since = min((at for at in (self._tested_at, self._probe and self._probed_at) if at), default=now)
+        if now - since > interval + interval // 5:
+            self._end("the counterparty answered no TestRequest")
         elif not self._tested_at and silent > interval + interval // 5:
             self._tested_at = now
             self._admin("1", [(112, f"TEST-{self._store.next_out}")])
@@ -307,7 +315,9 @@ class Session(Wire):
             self._gap_fill(message)
         else:
             self._store.set_next_in(seq + 1)
-            if message.msg_type == "1":
+            if message.msg_type == "0" and message.text(112) == self._probe:
+                self._probe = ""
+            elif message.msg_type == "1":
                 self._admin("0", [(112, message.raw(112) or b"")])
             elif message.msg_type == "2" and seq not in self._answered:
                 self._resend(message)
@@ -349,6 +359,8 @@ class Session(Wire):
             self._put(raw)
         except OSError:
             return
+        if last == end - 1:
+            self._probe = ""  # they have everything; the test itself was filled over
 
     # --- logon and logout ---------------------------------------------------------------------------------------------
 
@@ -371,6 +383,10 @@ class Session(Wire):
         self._heartbeat_ns = min(parse_count(message.raw(108) or b"0") or ours, ours) * NS
         self.phase, self.why = "on", ""
         self.logons += 1
+        if self._may_miss:
+            # Their answer to a test comes after whatever they ask for of what we sent before.
+            self._probe, self._probed_at = f"SEEN-{self._store.next_out}", self._monotonic_ns()
+            self._admin("1", [(112, self._probe)])
         if seq == self._store.next_in:
             self._store.set_next_in(seq + 1)
         elif seq > self._store.next_in:
@@ -383,6 +399,7 @@ class Session(Wire):
             self._store.set_next_in(2)
             self._ahead.clear()
             self._wanted_to = self._asked = 0
+            self._probe = ""
             self._logon(reset=True)
             return
         self._in_turn(message, seq)

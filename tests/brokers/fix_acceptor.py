@@ -66,6 +66,7 @@ class Acceptor:
         self.moved = threading.Event()
         self.logged_on = False
         self.logons = 0
+        self.asks_at_logon = True
         self.refuse_logon = ""
         self._connection: socket.socket | None = None
         self._stopped = False
@@ -271,7 +272,7 @@ class Acceptor:
         self.send("A", [(98, "0"), (108, first(fields, 108)), *reset])
         self.logged_on = True
         self.logons += 1
-        if seq > self.next_in:
-            self.send("2", [(7, str(self.next_in)), (16, "0")])
-        else:
+        if seq <= self.next_in:
             self.next_in += 1
+        elif self.asks_at_logon:
+            self.send("2", [(7, str(self.next_in)), (16, "0")])

@@ -112,6 +112,27 @@ class TestOff:
             ear.cancel(old.client_order_id)  # the first was written before the loss was noticed
         ear.until_kind(old.client_order_id, "canceled")
 
+    @pytest.mark.parametrize("asks_at_logon", [True, False])
+    def test_the_first_order_after_a_loss_arrives_although_they_missed_what_came_before(
+        self, venue: FixVenue, ear: Ear, asks_at_logon: bool
+    ) -> None:
+        ear.submit(order(venue, 0))
+        venue.session.asks_at_logon = asks_at_logon
+        on_raw = venue.session.on_raw
+        venue.session.on_raw = lambda fields: first(fields, 35) == "D"  # it does not come in
+        assert refused(ear, venue, 1).kind == "unknown"
+        venue.session.on_raw = on_raw
+        venue.session.drop()
+        ear.until(lambda: venue.session.logons == 2, "the next logon")
+        answers: list[str] = []
+
+        def accepted() -> bool:
+            answers.append(refused(ear, venue, 2 + len(answers)).kind)
+            return answers[-1] != "rejected"
+
+        ear.until(accepted, "an order that is sent")
+        assert answers[-1] == "accepted"
+
     def test_questions_have_no_answer(self, venue: FixVenue, ear: Ear) -> None:
         old = order(venue, 0)
         ear.submit(old)

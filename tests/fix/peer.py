@@ -59,6 +59,12 @@ class Peer:
         self.say("A", [(98, "0"), (108, "10")])
         assert self.session.phase == "on"
 
+    def answer_test(self) -> None:
+        """Answer the TestRequest that comes after a Logon where something of theirs may have been missed."""
+        (test,) = self.heard()
+        assert first(test, 35) == "1"
+        self.say("0", [(112, first(test, 112))])
+
     def message(self, kind: str, body: Fields, seq: int, *head: tuple[int, str], shift_s: int = 0) -> Fields:
         """Return a message of theirs."""
         sent = time_text(self.now_ns + shift_s * NS)

@@ -8,6 +8,7 @@ REQUIREMENTS: dict[str, str] = {
     "fix:logon": "A session logs on with the numbers it left off with, and takes only a valid Logon as the answer.",
     "fix:numbers": "Every message of theirs is processed once, in the order of its number, whatever order it came in.",
     "fix:resend": "A gap is asked for once, and again when nothing comes; ours are gap-filled, never sent again.",
+    "fix:seen": "After a Logon no order is sent before it is known what of ours they missed.",
     "fix:dup": "A possible duplicate is processed when it was missing and passed over when it was not.",
     "fix:garbled": "Bytes that are no whole message are passed over as if they had not come, and the next one is read.",
     "fix:identity": "Messages with other CompIDs, times or begin strings end the session with a reason.",

@@ -76,9 +76,10 @@ class TestFilledPast:
         said = {2: "8", 3: "A", 4: "2"}
         on.say("A", [(98, "0"), (108, "10")], 3)
         on.say("2", [(7, "3"), (16, "0")], 4)
-        asked, filled = on.heard()
+        test, asked, filled = on.heard()
+        assert (first(test, 35), first(test, 34)) == ("1", "5")
         assert (first(asked, 35), first(asked, 7)) == ("2", "2")
-        assert (first(filled, 35), first(filled, 34), first(filled, 36)) == ("4", "3", "6")
+        assert (first(filled, 35), first(filled, 34), first(filled, 36)) == ("4", "3", "7")
         resend(on, said, 2)
         assert on.heard() == [], "what they said is complete up to 4"
         assert on.inbox() == ["e2"]
