@@ -218,16 +218,18 @@ class Gateway:
         ticket, strategy = request.ticket, request.strategy
         purpose = f"cancel_all {strategy}" if strategy else "cancel_all"
         books = self.engine.books
-        if books.book.working:
-            self.engine.broker()
         # The gate's time is as good as the feed's, and the clock here may be older just after a restart.
         now_ns = max(self.engine.now_ns, ticket.issued_ns)
         used = books.tickets.get(ticket.ticket_id)
         if used is None:
             self._admission.check_cancel(request, now_ns)
+            with books.durable():  # by itself: what the broker says, or that it says nothing, does not matter for this
+                books.sweep(strategy, ticket.epoch)
+        if books.book.working:
+            self.engine.broker()
+        if used is None:
             with books.durable():
                 used = books.use(ticket, purpose, now_ns)
-                books.sweep(strategy, ticket.epoch)
         if used[0] != purpose:
             raise TicketError(f"ticket {ticket.ticket_id} was used for something else; ask the gate again")
         first_seq = used[1]

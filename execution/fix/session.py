@@ -223,6 +223,8 @@ class Session(Wire):
 
     def _by_type(self, message: Message) -> None:
         seq = self._number(message)
+        if message.msg_type == "0" and message.text(112) == self._probe:
+            self._probe = ""  # whatever its number is: once a gap of theirs is filled past it, it does not come again
         if seq < 0:
             self._log_out_because("MsgSeqNum is not a number")
         elif message.msg_type == "A":
@@ -315,9 +317,7 @@ class Session(Wire):
             self._gap_fill(message)
         else:
             self._store.set_next_in(seq + 1)
-            if message.msg_type == "0" and message.text(112) == self._probe:
-                self._probe = ""
-            elif message.msg_type == "1":
+            if message.msg_type == "1":
                 self._admin("0", [(112, message.raw(112) or b"")])
             elif message.msg_type == "2" and seq not in self._answered:
                 self._resend(message)

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from bus.codec import canonical
-from bus.errors import RemoteError
+from bus.errors import BusError, RemoteError
 from bus.fixed import to_nano
 from bus.messages import Account, CancelOrder, GetAccount, OrderEvents, OrderIntent, Ticket, TicketedOrder
+from execution.broker import Broker
 from risk.tickets import Signer, cancel_digest, publish_public_key, sign
 from tests.execution.desk import MINUTE, Desk, at, bar, cancel_all, day, dump, gateway_spec, intent, ticketed
 
@@ -251,6 +252,27 @@ def test_a_ticket_from_before_everything_was_canceled_is_refused_for_good(
         assert state(desk) == before
     assert [event.kind for event in desk.send(3, new)] == ["sent", "accepted"]
     desk.close()
+
+
+def unreachable(*_: object) -> Broker:
+    raise BusError("the broker is down")
+
+
+@pytest.mark.requirement("execution:tickets:epoch")
+def test_tickets_are_void_although_the_broker_cannot_be_reached_when_everything_is_canceled(tmp_path: Path) -> None:
+    desk = started(tmp_path)
+    desk.send(3, intent(0, 3, limit="90"))
+    old = ticketed(desk.signer, intent(1, 3, limit="90"), epoch=4)
+    desk.close()
+    down = Desk(tmp_path, desk.feed.ticks, signer=desk.signer, now_ns=at(3), make_broker=unreachable)
+    with pytest.raises(RemoteError, match="the broker is down"):
+        down.client.call(cancel_all(desk.signer, at(3), epoch=5))
+    down.close()
+    back = Desk(tmp_path, desk.feed.ticks, signer=desk.signer, now_ns=at(3))
+    (event,) = back.send(3, old)
+    assert "before everything was canceled" in event.reason
+    assert len(back.call(cancel_all(desk.signer, at(3), epoch=5), OrderEvents).events) == 1
+    back.close()
 
 
 @pytest.mark.requirement("execution:tickets:epoch")

@@ -63,6 +63,14 @@ def test_a_part_that_they_ask_for_is_not_all_that_they_may_have_missed(back: Pee
     assert back.session.ready
 
 
+def test_an_answer_that_comes_ahead_of_its_turn_counts_although_a_filled_gap_reaches_past_it(back: Peer) -> None:
+    words = first(probe_of(back), 112)
+    back.say("0", [(112, words)], 5)
+    assert not back.session.ready, "messages of theirs are missing"
+    back.again("4", [(123, "Y"), (36, "6")], 3)
+    assert back.session.ready
+
+
 def test_a_fill_that_could_not_be_written_counts_for_nothing(back: Peer) -> None:
     back.broken = True
     back.say("2", [(7, "2"), (16, "0")])
