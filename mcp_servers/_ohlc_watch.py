@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from itertools import chain, repeat
 from typing import Any, cast, get_args
 from urllib.parse import unquote
 
@@ -31,6 +32,7 @@ _SCHEME = "bars://"
 _TIMEFRAMES: tuple[str, ...] = get_args(Timeframe)
 _MOST_FOLLOWED = 100
 _KEPT_BARS = 2
+_SOON_S = 1.0
 _AGAIN_S = 30.0
 _log = logging.getLogger("outcry.mcp")
 
@@ -168,9 +170,9 @@ class BarsWatch:
         charts.renewal = asyncio.create_task(self._renew(charts))
 
     async def _renew(self, charts: _Set) -> None:
-        """Ask for the set again from time to time: a feed that was restarted does not know it."""
-        while True:
-            await asyncio.sleep(_AGAIN_S)
+        """Ask for the set again: soon, for what came before the feed knew of us; then for a feed that was restarted."""
+        for wait_s in chain((_SOON_S,), repeat(_AGAIN_S)):
+            await asyncio.sleep(wait_s)
             try:
                 self._changed(charts, await self._desk.ask("feed", charts.ask(), ChartSet))
             except ToolError as error:

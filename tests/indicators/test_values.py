@@ -248,6 +248,7 @@ def test_values_are_those_of_ta_on_recorded_markets(symbol: str) -> None:
 
 
 @pytest.mark.requirement("indicators:ta")
+@pytest.mark.timeout(600)  # 5 s alone; where it fails, hypothesis looks for a smaller example for five minutes
 @settings(max_examples=25, deadline=None)
 @given(lively(150, 170))
 def test_values_are_those_of_ta_once_settled_on_any_lively_bars(made: list[tuple[int, int, int, int]]) -> None:

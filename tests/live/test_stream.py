@@ -298,7 +298,7 @@ def test_a_vendor_that_is_down_for_long_is_not_asked_more_and_more() -> None:
             wall.now_ns += MINUTE
             after = ask(feed, Advance(after), Tick).clock.now_ns
         asked = len(vendor.calls("/bars"))
-        assert asked <= 2 * 32, "once a minute and symbol at most, however many minutes are missing"
+        assert asked <= 2 * 2 * 32, "once a minute and symbol, twice where an answer comes after the minute's end"
         vendor.mended = lambda _path, _asked, reply: reply
         wall.now_ns += 2 * MINUTE
         ticks = advance_until(feed, after, 2 * 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -121,6 +122,27 @@ def test_a_modern_client_that_listens_is_told_of_a_change(tmp_path: Path) -> Non
         opened.run(lambda _: stream.__aexit__(None, None, None))
         followed_is(opened, 0)
         assert not published(running)
+
+
+@pytest.mark.requirement("market:resource")
+def test_a_change_that_came_before_the_feed_knew_of_the_listener_is_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: Queue[str] = Queue()
+
+    def seen(message: Any) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            heard.put(str(message.params.uri))
+
+    def hears_nothing(_desk: Desk, topic: str, _callback: object) -> Callable[[], None]:
+        assert topic
+        return lambda: None
+
+    monkeypatch.setattr(Desk, "listen", hears_nothing)
+    with replay_desk(tmp_path, minute=10) as running, floor(running.desk, "legacy", seen) as opened:
+        subscribe(opened, URI)
+        running.advance()
+        assert heard.get(timeout=_WAIT_S) == URI
 
 
 @pytest.mark.requirement("market:resource")
