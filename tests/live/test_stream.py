@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench._feed_stream import StreamSource
-from bench._feed_vendor import VendorSource
+from bench._feed_vendor import Reply, VendorSource
 from bus.clock import NS
 from bus.errors import BusError, ConfigError, NotOfferedError
 from bus.fixed import SCALE
@@ -293,12 +293,19 @@ def test_a_vendor_that_is_down_for_long_is_not_asked_more_and_more() -> None:
     vendor = ScriptedVendor(wall)
     with live_feed(vendor, wall, VendorSource(vendor.port, SYMBOLS)) as feed:
         after = ask(feed, Advance(-1), Tick).clock.now_ns
-        vendor.mended = lambda _path, _asked, _reply: (503, {}, {})
-        for _ in range(30):
+        refused: list[str] = []
+
+        def down(path: str, _asked: dict[str, str], _reply: Reply) -> Reply:
+            refused.extend([path] if path == "/bars" else [])
+            return 503, {}, {}
+
+        vendor.mended = down
+        for minute in range(1, 31):
             wall.now_ns += MINUTE
             after = ask(feed, Advance(after), Tick).clock.now_ns
+            until(lambda minute=minute: len(refused) >= 2 * minute, "this minute's question of each symbol")
         asked = len(vendor.calls("/bars"))
-        assert asked <= 2 * 2 * 32, "once a minute and symbol, twice where an answer comes after the minute's end"
+        assert asked <= 2 * 32, "once a minute and symbol at most, however many minutes are missing"
         vendor.mended = lambda _path, _asked, reply: reply
         wall.now_ns += 2 * MINUTE
         ticks = advance_until(feed, after, 2 * 30)
