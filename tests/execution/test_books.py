@@ -97,6 +97,23 @@ def test_a_new_journal_holds_nothing_and_nothing_waits_to_be_written(books: Book
 
 
 @pytest.mark.requirement("execution:journal:killed")
+def test_books_are_not_read_back_in_the_middle_of_a_batch_and_nothing_of_that_is_written(books: Books) -> None:
+    send(books)
+    before = books.book.events
+
+    def read_back_too_soon() -> None:
+        with books.durable():
+            books.halt("never written")
+            books.load()
+
+    with pytest.raises(JournalError, match="in the middle of a batch"):
+        read_back_too_soon()
+    assert books.stale
+    books.load()
+    assert (books.book.events, books.halted) == (before, "")
+
+
+@pytest.mark.requirement("execution:journal:killed")
 def test_everything_that_was_written_is_read_back_as_it_was(books: Books) -> None:
     adopted = intent(5, 1, "sell", 7, symbol="ES_201312")
     send(books)
